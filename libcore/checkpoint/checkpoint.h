@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// A run as one file: safetensors (dl-checkpoint(5)).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace dl::checkpoint {
+
+struct TensorShape {
+  std::string name;                  // "0.weight"
+  std::vector<std::uint64_t> shape;
+};
+
+struct Checkpoint {
+  // `__metadata__` of the file. safetensors allows only text values there: "format" is "dl 1", each
+  // other member of this object is stored as JSON text: model, schema, options, digests, ...
+  Json metadata = Json::object();
+  std::vector<TensorShape> tensors;             // the parameters, in the order of the flat array
+  std::vector<float> parameters;                // flat
+  std::vector<std::string> slot_names;          // stored as optimizer.<slot>.<tensor>
+  std::vector<std::vector<float>> slots;        // flat, each as long as the parameters
+  std::map<std::string, std::uint64_t> cursors; // stored as cursor.<name>, U64 scalars: step, epoch, ...
+  std::map<std::string, double> figures;        // stored as cursor.<name>, F64 scalars: best loss, ...
+};
+
+// Written to a temporary file and renamed; read back and compared before the rename.
+void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint);
+
+// 66 where it is missing, 65 where anything in it is not as it must be (truncated, overlapping or
+// missing tensors, shapes that do not fit their bytes, NaN or infinity in a parameter, unknown version).
+Checkpoint read_checkpoint(const fs::path& path);
+
+// SHA-256 of the float32 parameters, little-endian, in the order of the checkpoint.
+std::string params_sha256(std::span<const float> parameters);
+
+// A run directory's checkpoints: step-<12 digits>.safetensors, best.safetensors, and `latest`, a
+// symbolic link to the newest one that is complete.
+class Store {
+ public:
+  Store(fs::path directory, unsigned keep);
+  // Writes the checkpoint of that step, moves `latest`, removes all but the newest `keep`.
+  fs::path commit(std::uint64_t step, const Checkpoint& checkpoint);
+  fs::path commit_best(const Checkpoint& checkpoint);
+  // The newest that loads; damaged ones are passed over and named in `passed_over`.
+  struct Found {
+    fs::path path;
+    Checkpoint checkpoint;
+  };
+  std::optional<Found> newest(std::vector<std::string>& passed_over) const;
+
+ private:
+  fs::path directory_;
+  unsigned keep_;
+};
+
+}  // namespace dl::checkpoint

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// How ranks add spans of floats in the canonical tree (base/tree.h). Knows no model, no shard data,
+// no coordinator.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/tree.h"
+
+namespace dl::comm {
+
+// What a group adds in every round; the same on every rank.
+struct SumPlan {
+  std::uint32_t shards = 0;                              // leaves of the tree
+  std::vector<std::vector<ShardRange>> parts_of_rank;    // maximal_subtrees() of each rank's shards
+  struct Bucket {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  std::vector<Bucket> buckets;        // disjoint element ranges, in the order they are started
+  std::uint32_t record_bytes = 0;     // size of every rank's record
+  std::uint32_t ranks() const { return static_cast<std::uint32_t>(parts_of_rank.size()); }
+};
+
+// The group has changed or a peer is gone: the round cannot end. The state of `result` is undefined.
+class RoundAborted : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// One rank's end of a group, for one generation. Used by one thread (the training thread).
+//
+// A round is: post() once, start() every bucket in order, wait() for buckets, collect() once. A rank
+// may begin its next round when it has waited for everything. Every rank gets the same bits.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual std::uint32_t rank() const = 0;
+  virtual std::uint32_t size() const = 0;
+
+  // Offers this rank's parts of bucket b: partials[i] points at element 0 of the full-length vector
+  // that belongs to part i of this rank. They and `result` must stay unchanged until wait(b).
+  virtual void start(std::size_t bucket, std::span<const float* const> partials) = 0;
+  // Returns when result[bucket] holds the total on this rank (`result` is given at construction and
+  // spans the full vector). Throws RoundAborted.
+  virtual void wait(std::size_t bucket) = 0;
+
+  // All-gather of one small record per rank and round, beside the sums.
+  virtual void post(ByteView record) = 0;  // exactly record_bytes
+  // Everyone's records in rank order, record_bytes each; valid until the next post().
+  virtual ByteView collect() = 0;          // throws RoundAborted
+};
+
+}  // namespace dl::comm
