@@ -55,6 +55,11 @@ class Communicator {
   virtual void post(ByteView record) = 0;  // exactly record_bytes
   // Everyone's records in rank order, record_bytes each; valid until the next post().
   virtual ByteView collect() = 0;          // throws RoundAborted
+
+  // Blocking all-gather between rounds (scores of test blocks and the like): rank r gives sizes[r]
+  // bytes, which all ranks know beforehand; returns everyone's in rank order. Every rank must call it
+  // at the same point. Throws RoundAborted. The view is valid until the next call.
+  virtual ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) = 0;
 };
 
 }  // namespace dl::comm

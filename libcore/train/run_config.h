@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Everything that a run is, as dl-coord was told and as its nodes are told: one JSON object.
+// No linear algebra here, so that dl-coord links none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+#include "nn/model_spec.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+namespace dl::train {
+
+struct RunConfig {
+  std::string data;             // the manifest's directory, absolute, where the coordinator sees it
+  std::string manifest_sha256;
+  std::string model;            // canonical text, without the head (ModelSpec::text)
+  nn::Ends ends;                // from the manifest's schema
+  std::uint64_t seed = 1;
+  std::uint64_t batch = 256;    // samples of a step, over all shards
+  std::uint64_t epochs = 0;     // 0: `steps` decides
+  std::uint64_t steps = 0;      // 0: `epochs` decides
+  std::string mode = "sync";
+  std::string arithmetic = "defined";  // or "openblas"
+  optim::OptimizerSpec optimizer;
+  optim::ScheduleSpec schedule;        // `total` is filled in from epochs or steps
+  std::uint64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
+  std::uint64_t eval_every = 1;        // epochs between judgements on the test and validation part
+  std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
+
+  Json to_json() const;
+  static RunConfig from_json(const Json& json, const std::string& what);
+
+  nn::ModelSpec model_spec() const;
+  // Updates of the whole run, given the training samples of the manifest.
+  std::uint64_t total_steps(std::uint64_t samples) const;
+};
+
+}  // namespace dl::train
