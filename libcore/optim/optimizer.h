@@ -55,7 +55,8 @@ void update(const OptimizerSpec& spec, const StepFactors& factors, std::span<flo
 double sum_of_squares(std::span<const float> gradient);
 
 // gradient_scale for a gradient sum whose squares add up to `squares`: 1/weight, times
-// clip / norm where the norm of gradient/weight is above `clip` (0: never).
+// clip / norm where the norm of gradient/weight is above `clip` (0: never). 0 where nothing weighs
+// anything: such a batch has no gradient.
 float gradient_scale(double weight, double squares, float clip);
 
 }  // namespace dl::optim

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#include "optim/loops.h"
+
+namespace dl::optim {
+
+const Kernels& baseline_kernels() {
+  static constexpr Kernels kKernels = {"baseline", update_all, squares_of};
+  return kKernels;
+}
+
+}  // namespace dl::optim
