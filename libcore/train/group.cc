@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include "train/group.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace dl::train {
+
+std::vector<std::uint32_t> Group::shards_of(std::uint32_t of_rank) const {
+  std::vector<std::uint32_t> mine;
+  for (std::uint32_t s = 0; s < owner.size(); ++s) {
+    if (owner[s] == of_rank) mine.push_back(s);
+  }
+  return mine;
+}
+
+comm::SumPlan Group::sum_plan(std::span<const nn::ElementRange> buckets) const {
+  comm::SumPlan plan;
+  plan.shards = static_cast<std::uint32_t>(owner.size());
+  for (std::uint32_t r = 0; r < size; ++r) {
+    plan.parts_of_rank.push_back(maximal_subtrees(plan.shards, shards_of(r)));
+  }
+  for (const nn::ElementRange& bucket : buckets) plan.buckets.push_back({bucket.begin, bucket.end});
+  plan.record_bytes = StepRecord::bytes(*this);
+  return plan;
+}
+
+std::vector<std::uint32_t> Group::group_sizes() const {
+  std::vector<std::uint32_t> sizes;
+  for (const ShardRange& part :
+       maximal_subtrees(static_cast<std::uint32_t>(owner.size()), shards_of(rank))) {
+    sizes.push_back(part.size());
+  }
+  return sizes;
+}
+
+std::uint32_t StepRecord::bytes(const Group& group) {
+  std::size_t most = 0;
+  for (std::uint32_t r = 0; r < group.size; ++r) most = std::max(most, group.shards_of(r).size());
+  return static_cast<std::uint32_t>(8 + 16 * most);
+}
+
+void StepRecord::write(Bytes& out, std::uint32_t size, std::uint32_t bits,
+                       std::span<const double> losses, std::span<const double> weights) {
+  out.clear();
+  put(out, bits);
+  put(out, std::uint32_t{0});
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    put(out, losses[i]);
+    put(out, weights[i]);
+  }
+  out.resize(size);
+}
+
+StepTotals read_records(const Group& group, ByteView records) {
+  const std::uint32_t size = StepRecord::bytes(group);
+  StepTotals totals;
+  std::vector<double> losses(group.owner.size()), weights(group.owner.size());
+  std::vector<ByteReader> readers;
+  for (std::uint32_t r = 0; r < group.size; ++r) {
+    readers.emplace_back(records.subspan(std::size_t{r} * size, size), "a rank's record");
+    totals.bits |= readers[r].get<std::uint32_t>();
+    readers[r].get<std::uint32_t>();
+  }
+  for (std::uint32_t s = 0; s < group.owner.size(); ++s) {
+    losses[s] = readers[group.owner[s]].get<double>();
+    weights[s] = readers[group.owner[s]].get<double>();
+    if (!std::isfinite(losses[s]) && totals.bad_shard == UINT32_MAX) totals.bad_shard = s;
+  }
+  totals.loss = tree_sum(losses);
+  totals.weight = tree_sum(weights);
+  return totals;
+}
+
+}  // namespace dl::train

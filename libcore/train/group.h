@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// Who holds which shard in one generation, and what follows for the sums.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "nn/model.h"
+
+namespace dl::train {
+
+// A value; the same on every rank but for `rank`.
+struct Group {
+  std::uint32_t generation = 0;
+  std::uint32_t rank = 0;
+  std::uint32_t size = 1;
+  std::vector<std::uint32_t> owner;  // rank of each shard
+
+  std::vector<std::uint32_t> shards_of(std::uint32_t of_rank) const;  // ascending
+  // What the group adds in a step of this model. A record is laid out by StepRecord.
+  comm::SumPlan sum_plan(std::span<const nn::ElementRange> buckets) const;
+  // Segments of each of this rank's parts: how its batch is grouped in backprop.
+  std::vector<std::uint32_t> group_sizes() const;
+};
+
+// The small record that every rank shares with all others in each step.
+//   u32 bits, u32 zero, then for each shard of the rank: double loss sum, double weight
+struct StepRecord {
+  static std::uint32_t bytes(const Group& group);
+  static void write(Bytes& out, std::uint32_t size, std::uint32_t bits,
+                    std::span<const double> losses, std::span<const double> weights);
+};
+
+// Everyone's records, put together.
+struct StepTotals {
+  std::uint32_t bits = 0;            // of all ranks, or-ed
+  double loss = 0;                   // summed in the tree
+  double weight = 0;
+  std::uint32_t bad_shard = UINT32_MAX;  // the first one whose loss is not finite
+};
+StepTotals read_records(const Group& group, ByteView records);
+
+}  // namespace dl::train

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "train/replica.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+
+namespace dl::train {
+
+namespace {
+
+constexpr std::size_t kMostSlots = 2;
+constexpr std::uint64_t kWorthSplitting = 1 << 15;  // elements; below, waking a thread costs more
+
+}  // namespace
+
+Replica::Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers)
+    : config_(config), workers_(workers), model_(config.model_spec(), arithmetic, workers) {
+  slots_.resize(optim::slot_names(config.optimizer.kind).size());
+  for (auto& slot : slots_) slot.assign(model_.parameters().size(), 0.0F);
+}
+
+void Replica::begin_at_seed() {
+  model_.initialise(config_.seed);
+  for (auto& slot : slots_) std::fill(slot.begin(), slot.end(), 0.0F);
+  cursor_ = Cursor{};
+  has_state_ = true;
+}
+
+std::uint64_t Replica::state_size() const {
+  return model_.parameters().size() * (1 + slots_.size());
+}
+
+std::vector<float> Replica::state() const {
+  std::vector<float> out;
+  out.reserve(state_size());
+  const auto parameters = model_.parameters();
+  out.insert(out.end(), parameters.begin(), parameters.end());
+  for (const auto& slot : slots_) out.insert(out.end(), slot.begin(), slot.end());
+  return out;
+}
+
+void Replica::load(const Cursor& cursor, std::span<const float> state) {
+  if (state.size() != state_size()) {
+    fail(Exit::data, "a state of {} numbers arrived, but this model and optimizer have {}",
+         state.size(), state_size());
+  }
+  const std::size_t n = model_.parameters().size();
+  std::copy_n(state.data(), n, model_.parameters().data());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    std::copy_n(state.data() + n * (i + 1), n, slots_[i].data());
+  }
+  cursor_ = cursor;
+  has_state_ = true;
+}
+
+void Replica::update(const optim::StepFactors& factors, nn::ElementRange range,
+                     std::span<const float> gradient) {
+  const auto part = [&](std::uint64_t begin, std::uint64_t end) {
+    std::array<std::span<float>, kMostSlots> slots;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      slots[i] = std::span(slots_[i]).subspan(begin, end - begin);
+    }
+    optim::update(config_.optimizer, factors, model_.parameters().subspan(begin, end - begin),
+                  gradient.subspan(begin, end - begin), std::span(slots).first(slots_.size()));
+  };
+  const std::uint64_t members = workers_.size();
+  const std::uint64_t length = range.end - range.begin;
+  if (members == 1 || length < kWorthSplitting) {
+    part(range.begin, range.end);
+    return;
+  }
+  workers_.run([&](unsigned member) {
+    part(range.begin + length * member / members, range.begin + length * (member + 1) / members);
+  });
+}
+
+}  // namespace dl::train

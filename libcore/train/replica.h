@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// A node's copy of what is trained: parameters, optimizer slots, and where the run stands.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/workers.h"
+#include "linalg/arithmetic.h"
+#include "nn/model.h"
+#include "train/cursor.h"
+#include "train/run_config.h"
+
+namespace dl::train {
+
+// Owned by the training thread; `workers` must outlive it.
+//
+// The cursor that leaves the node (state(), checkpoints) is always the one right after an update,
+// before the epoch that may end there is closed. Closing is a pure function of that state, so whoever
+// takes the state up closes the epoch again and gets the same. So all holders of one step agree.
+class Replica {
+ public:
+  Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers);
+
+  nn::Model& model() { return model_; }
+  bool has_state() const { return has_state_; }
+  std::uint64_t step() const { return cursor_.step; }
+  const Cursor& cursor() const { return cursor_; }
+
+  void begin_at_seed();  // step 0
+  // Parameters, then the slots; state_size() floats.
+  std::uint64_t state_size() const;
+  std::vector<float> state() const;
+  void load(const Cursor& cursor, std::span<const float> state);  // 65 where the size is wrong
+
+  // Applies one part of an update to a range; after the last part, advance().
+  void update(const optim::StepFactors& factors, nn::ElementRange range,
+              std::span<const float> gradient);
+  void advance(const Cursor& next) { cursor_ = next; }
+
+ private:
+  RunConfig config_;
+  Workers& workers_;
+  nn::Model model_;
+  std::vector<std::vector<float>> slots_;
+  Cursor cursor_;
+  bool has_state_ = false;
+};
+
+}  // namespace dl::train

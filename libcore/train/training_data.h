@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The manifest and those of its files that a node works on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "data/manifest.h"
+#include "data/shard.h"
+
+namespace dl::train {
+
+// Owned by the training thread. Shards are mapped when they are first held and checked against the
+// manifest's digests then; a bad one is 65 with the file's name.
+class TrainingData {
+ public:
+  // 76 with both values where the manifest is not the one with this digest.
+  TrainingData(const fs::path& directory, const std::string& manifest_sha256);
+
+  const data::Manifest& manifest() const { return manifest_; }
+  std::uint32_t shard_count() const { return static_cast<std::uint32_t>(manifest_.shards.size()); }
+
+  // Maps these shards and lets go of all others.
+  void hold(std::span<const std::uint32_t> shards);
+  const data::Shard& shard(std::uint32_t index) const;  // must be held
+
+  const data::Shard* test();        // nullptr where the manifest has no such part
+  const data::Shard* validation();
+
+ private:
+  data::Shard open(const data::ShardEntry& entry) const;
+  fs::path directory_;
+  data::Manifest manifest_;
+  std::map<std::uint32_t, data::Shard> held_;
+  std::optional<data::Shard> test_, validation_;
+};
+
+}  // namespace dl::train

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The binaries prove the plan: dl-shard and dl-eval hold no Asio, dl-coord and dl-shard link no BLAS.
+# usage: links.sh DL_SHARD DL_NODE DL_COORD DL_EVAL
+set -u
+shard=$1 node=$2 coord=$3 evaluate=$4
+bad=0
+complain() { echo "$*"; bad=1; }
+for tool in "$@"; do [ -x "$tool" ] || complain "$tool was not built"; done
+for tool in "$shard" "$coord"; do
+  ldd "$tool" | grep -qi blas && complain "$tool links BLAS"
+done
+ldd "$node" | grep -qi blas || complain "$node links no BLAS: this test looks at the wrong thing"
+# A binary with Asio inside carries the names of its error categories.
+asio() { grep -qa 'asio\.' "$1"; }
+for tool in "$shard" "$evaluate"; do
+  asio "$tool" && complain "$tool holds Boost.Asio"
+done
+asio "$node" || complain "$node holds no Asio: this test looks at the wrong thing"
+[ $bad = 0 ] && echo "every tool links what the plan says"
+exit $bad
