@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "data/manifest.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace dl::data {
+
+namespace {
+
+constexpr std::uint64_t kLongestManifest = std::uint64_t{1} << 30;
+constexpr std::size_t kMostShards = 65536;
+
+Json entry_to_json(const ShardEntry& entry) {
+  Json json{{"file", entry.file}, {"samples", entry.samples}, {"sha256", entry.sha256}};
+  if (!entry.class_counts.empty()) json["class_counts"] = entry.class_counts;
+  return json;
+}
+
+bool plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+ShardEntry entry_from_json(const Json& json, const std::string& what, const Schema& schema) {
+  const JsonObject object(json, what);
+  for (const auto& [key, value] : json.items()) {
+    if (key != "file" && key != "samples" && key != "sha256" && key != "class_counts") {
+      fail(Exit::data, "{}: unknown key {}; was it made by a newer dl-shard?", what, shown(key));
+    }
+  }
+  ShardEntry entry;
+  entry.file = object.text("file");
+  if (!plain_name(entry.file)) {
+    fail(Exit::data, "{}: 'file' must be a plain name, not {}", what, shown(entry.file));
+  }
+  entry.samples = object.count("samples", UINT32_MAX);
+  entry.sha256 = object.text("sha256");
+  const auto digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (entry.sha256.size() != 64 ||
+      !std::all_of(entry.sha256.begin(), entry.sha256.end(), digit)) {
+    fail(Exit::data, "{}: 'sha256' must be 64 lower-case hexadecimal digits", what);
+  }
+  if (schema.task == Task::regression) {
+    if (object.has("class_counts")) fail(Exit::data, "{}: 'class_counts' without classes", what);
+    return entry;
+  }
+  std::uint64_t total = 0;
+  for (const Json& count : object.array("class_counts", kMostClasses)) {
+    if (!count.is_number_unsigned() || count.get<std::uint64_t>() > entry.samples - total) {
+      fail(Exit::data, "{}: 'class_counts' must be whole numbers that add up to 'samples'", what);
+    }
+    entry.class_counts.push_back(count.get<std::uint64_t>());
+    total += entry.class_counts.back();
+  }
+  if (total != entry.samples || entry.class_counts.size() != schema.outputs()) {
+    fail(Exit::data, "{}: 'class_counts' must be one number per class and add up to 'samples'",
+         what);
+  }
+  return entry;
+}
+
+}  // namespace
+
+std::uint64_t Manifest::training_samples() const {
+  std::uint64_t total = 0;
+  for (const ShardEntry& shard : shards) total += shard.samples;
+  return total;
+}
+
+Json Manifest::to_json() const {
+  Json json{{"format", "dl manifest"}, {"version", 1},   {"seed", seed},
+            {"by", by},                {"schema", schema.to_json()},
+            {"samples", training_samples()}, {"shards", Json::array()}};
+  for (const ShardEntry& shard : shards) json["shards"].push_back(entry_to_json(shard));
+  if (test) json["test"] = entry_to_json(*test);
+  if (validation) json["validation"] = entry_to_json(*validation);
+  return json;
+}
+
+Manifest Manifest::from_json(const Json& json, const std::string& what) {
+  const JsonObject object(json, what);
+  if (object.text("format") != "dl manifest") fail(Exit::data, "{}: not a manifest of dl", what);
+  if (const auto version = object.count("version"); version != 1) {
+    fail(Exit::data, "{}: version {} is not known here (only 1 is); use a newer dl", what, version);
+  }
+  for (const auto& [key, value] : json.items()) {
+    static const char* const known[] = {"format", "version", "seed", "by",        "schema",
+                                        "samples", "shards", "test", "validation"};
+    if (std::find(std::begin(known), std::end(known), key) == std::end(known)) {
+      fail(Exit::data, "{}: unknown key {}; was it made by a newer dl-shard?", what, shown(key));
+    }
+  }
+  Manifest manifest;
+  manifest.seed = object.count("seed");
+  manifest.by = object.text("by");
+  manifest.schema = Schema::from_json(object.get("schema"), what + ": schema");
+  for (const Json& one : object.array("shards", kMostShards)) {
+    const std::string where = fmt::format("{}: shards: {}", what, manifest.shards.size());
+    manifest.shards.push_back(entry_from_json(one, where, manifest.schema));
+  }
+  if (manifest.shards.empty()) fail(Exit::data, "{}: no shards", what);
+  const auto part = [&](const char* key) -> std::optional<ShardEntry> {
+    if (!object.has(key)) return std::nullopt;
+    return entry_from_json(object.get(key), fmt::format("{}: {}", what, key), manifest.schema);
+  };
+  manifest.test = part("test");
+  manifest.validation = part("validation");
+  if (object.count("samples") != manifest.training_samples()) {
+    fail(Exit::data, "{}: 'samples' is not the sum over the shards", what);
+  }
+  return manifest;
+}
+
+Manifest read_manifest(const fs::path& directory) {
+  const fs::path path = directory / "manifest.json";
+  return Manifest::from_json(parse_json(read_file(path, kLongestManifest), path.string()),
+                             path.string());
+}
+
+std::string manifest_digest(const fs::path& directory) {
+  return sha256_hex(as_bytes_of(read_file(directory / "manifest.json", kLongestManifest)));
+}
+
+}  // namespace dl::data

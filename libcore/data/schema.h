@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// What raw rows look like and how they become features and a target: fitted once by dl-shard on the
+// training part, carried by the manifest and by every checkpoint, so that raw rows can be predicted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace dl::data {
+
+enum class Task { classification, regression };
+
+// x becomes float32((x - shift) * scale): a subtraction and a product in double, rounded once.
+struct Scaling {
+  double shift = 0;
+  double scale = 1;
+  float apply(double x) const { return static_cast<float>((x - shift) * scale); }
+  bool operator==(const Scaling&) const = default;
+};
+
+// How raw rows are written.
+struct Input {
+  std::string format = "csv";        // "csv" (any separator) or "idx"
+  char separator = ',';              // csv
+  bool header = false;               // csv: the first row of a file names the columns
+  std::uint32_t columns = 0;         // csv: cells of a row, target and all
+  std::vector<std::uint32_t> shape;  // idx: sizes of one sample: {28, 28}
+  bool operator==(const Input&) const = default;
+};
+
+// One input column, or a run of columns that share name and scaling (the pixels of an image).
+struct Column {
+  std::string name;             // from the header, or the column's number
+  std::uint32_t index = 0;      // its (first) place in a raw row, from 0
+  std::uint32_t width = 1;      // features that it gives
+  std::string kind = "number";  // the only kind that version 1 knows
+  Scaling scaling;
+  bool operator==(const Column&) const = default;
+};
+
+struct Target {
+  std::string name;                  // from the header, or the column's number
+  std::uint32_t index = 0;           // csv: its place in a raw row, from 0
+  std::vector<std::string> classes;  // in code order: numbers by value, words by bytes; regression: empty
+  Scaling scaling;                   // regression
+  bool operator==(const Target&) const = default;
+};
+
+struct Schema {
+  Task task = Task::classification;
+  Input input;
+  std::vector<Column> columns;  // in feature order
+  Target target;
+
+  std::uint32_t features() const;  // float32 numbers of a row
+  std::uint32_t outputs() const;   // classes, or numbers to predict
+  const std::string& class_name(std::uint32_t code) const;  // 70 where there is no such code
+  // Classes that are all numbers are compared by value ("1.0" is class "1"), words by their bytes.
+  std::optional<std::uint32_t> find_class(std::string_view text) const;
+  std::uint32_t class_code(std::string_view text) const;  // 65 where there is no such class
+  float scale_target(double number) const { return target.scaling.apply(number); }
+  // The target's own units again: value / scale + shift, in double.
+  double unscale_target(float value) const {
+    return static_cast<double>(value) / target.scaling.scale + target.scaling.shift;
+  }
+  std::vector<Scaling> scalings() const;                // one per feature
+  std::string feature_name(std::uint32_t feature) const;  // "age", "pixel 12"
+
+  // As dl-manifest(5) says. from_json refuses (65) what is missing, unknown or out of range.
+  Json to_json() const;
+  static Schema from_json(const Json& json, const std::string& what);
+  bool operator==(const Schema&) const = default;
+};
+
+inline constexpr std::uint32_t kMostFeatures = 1U << 24;
+inline constexpr std::uint32_t kMostClasses = 1U << 16;
+
+// The number that a whole text is, blanks around it aside; nullopt for words, NaN and infinity.
+std::optional<double> parse_number(std::string_view text);
+
+}  // namespace dl::data

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Small things that several of the data tests need.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "data/manifest.h"
+
+namespace dl::test {
+
+struct Complaint {
+  Exit code = Exit::ok;
+  std::string text;
+};
+
+// What `work` throws; code ok where it throws nothing.
+template <typename Work>
+Complaint complaint_of(Work&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  }
+  return {};
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+inline data::Schema flowers() {
+  data::Schema schema;
+  schema.input = {"csv", ';', true, 3, {}};
+  schema.columns = {{"length", 0, 1, "number", {1.5, 0.25}}, {"width", 2, 1, "number", {-3, 1.0 / 3}}};
+  schema.target = {"kind", 1, {"iris", "rose", "tulip"}, {}};
+  return schema;
+}
+
+inline data::Schema prices() {
+  data::Schema schema;
+  schema.task = data::Task::regression;
+  schema.input = {"idx", ',', false, 0, {2, 2}};
+  schema.columns = {{"pixel", 0, 4, "number", {0, 1.0 / 255}}};
+  schema.target = {"label", 0, {}, {100, 0.125}};
+  return schema;
+}
+
+}  // namespace dl::test

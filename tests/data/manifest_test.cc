@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "data/manifest.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "base/hash.h"
+#include "data/fixtures.h"
+#include "support/scratch.h"
+
+using namespace dl;
+using namespace dl::data;
+
+namespace {
+
+Manifest example() {
+  Manifest manifest;
+  manifest.seed = 7;
+  manifest.by = "random";
+  manifest.schema = test::flowers();
+  manifest.shards = {{"shard-0000.dls", 3, std::string(64, 'a'), {1, 2, 0}},
+                     {"shard-0001.dls", 2, std::string(64, '0'), {0, 0, 2}}};
+  manifest.test = ShardEntry{"test.dls", 1, std::string(64, 'f'), {0, 1, 0}};
+  return manifest;
+}
+
+}  // namespace
+
+TEST_CASE("manifest: what is written is read back") {
+  const test::Scratch dir;
+  const Manifest manifest = example();
+  CHECK(manifest.training_samples() == 5);
+  const std::string text = manifest.to_json().dump(1);
+  write_file(dir / "manifest.json", text);
+  const Manifest read = read_manifest(dir.path());
+  CHECK(read.to_json() == manifest.to_json());
+  CHECK(read.test->samples == 1);
+  CHECK_FALSE(read.validation);
+  CHECK(manifest_digest(dir.path()) == sha256_hex(as_bytes_of(text)));
+  CHECK(test::complaint_of([&] { read_manifest(dir / "none"); }).code == Exit::no_input);
+}
+
+TEST_CASE("manifest: each damaged member is refused") {
+  const std::vector<std::function<void(Json&)>> damages = {
+      [](Json& j) { j["format"] = "manifest"; },
+      [](Json& j) { j["version"] = 2; },
+      [](Json& j) { j["seed"] = -1; },
+      [](Json& j) { j.erase("by"); },
+      [](Json& j) { j["samples"] = 6; },
+      [](Json& j) { j["shards"] = Json::array(); },
+      [](Json& j) { j["shards"][0]["file"] = "../x"; },
+      [](Json& j) { j["shards"][0]["file"] = ".."; },
+      [](Json& j) { j["shards"][0]["samples"] = 4; },
+      [](Json& j) { j["shards"][0]["sha256"] = std::string(64, 'A'); },
+      [](Json& j) { j["shards"][0]["sha256"] = "00"; },
+      [](Json& j) { j["shards"][0]["class_counts"] = {3, 0}; },
+      [](Json& j) { j["shards"][0]["class_counts"] = {UINT64_MAX, 4, 0}; },
+      [](Json& j) { j["shards"][0]["extra"] = 1; },
+      [](Json& j) { j["test"]["samples"] = 0; },
+      [](Json& j) { j["extra"] = 1; },
+  };
+  for (std::size_t i = 0; i < damages.size(); ++i) {
+    CAPTURE(i);
+    Json json = example().to_json();
+    damages[i](json);
+    const auto complaint = test::complaint_of([&] { Manifest::from_json(json, "m.json"); });
+    CHECK(complaint.code == Exit::data);
+    CHECK(test::contains(complaint.text, "m.json"));
+  }
+}
