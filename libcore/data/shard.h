@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "base/file.h"
 #include "data/manifest.h"
+#include "data/shard_format.h"
 
 namespace dl::data {
 
@@ -18,20 +18,28 @@ class Shard {
   // The whole-file digest is the manifest's matter: verify_digest().
   explicit Shard(const fs::path& path);
 
-  std::uint32_t rows() const;
-  std::uint32_t features() const;
-  std::uint32_t targets() const;                       // numbers per row (regression), else 0
-  bool has_weights() const;
+  std::uint32_t rows() const { return shape_.rows; }
+  std::uint32_t features() const { return shape_.features; }
+  std::uint32_t targets() const { return shape_.targets; }  // numbers per row (regression), else 0
+  std::uint32_t classes() const { return shape_.classes; }  // classification, else 0
+  bool has_weights() const { return shape_.weights; }
   std::span<const float> row(std::uint32_t i) const;   // features() floats; lives as long as the shard
   std::uint32_t label(std::uint32_t i) const;          // classification
   std::span<const float> numbers(std::uint32_t i) const;  // regression
   float weight(std::uint32_t i) const;                 // 1 where there are none
 
  private:
+  struct Place {
+    std::uint64_t block = 0;   // offset of the row's block
+    std::uint32_t rows = 0;    // of that block
+    std::uint32_t inside = 0;  // the row's place in it
+  };
+  Place place(std::uint32_t i) const;
+  void check_block(std::uint32_t block) const;
+
   MappedFile file_;
-  std::uint32_t rows_ = 0, features_ = 0, targets_ = 0, block_rows_ = 0;
-  bool classes_ = false, weights_ = false;
-  std::uint64_t data_offset_ = 0, block_stride_ = 0;
+  ShardShape shape_;
+  std::uint64_t block_stride_ = 0;
 };
 
 // 65 with the file's name where its SHA-256 is not the entry's.
