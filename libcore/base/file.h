@@ -28,6 +28,7 @@ class AtomicFile {
   void write_at(std::uint64_t offset, ByteView bytes); // overwrites or extends, does not move the end mark
   void commit();
   const fs::path& target() const { return target_; }
+  const fs::path& temporary() const { return temporary_; }  // where it is until commit()
 
  private:
   fs::path target_;

@@ -17,11 +17,14 @@ namespace dl::checkpoint {
 struct TensorShape {
   std::string name;                  // "0.weight"
   std::vector<std::uint64_t> shape;
+  bool operator==(const TensorShape&) const = default;
 };
 
 struct Checkpoint {
-  // `__metadata__` of the file. safetensors allows only text values there: "format" is "dl 1", each
-  // other member of this object is stored as JSON text: model, schema, options, digests, ...
+  // `__metadata__` of the file. safetensors allows only text values there: each member of this object
+  // is stored as JSON text: model, schema, options, digests, ... The keys "format" ("dl 1"),
+  // "parameters" and "slots" (names, in order) and "sha256" (digest() in safetensors.h) are the
+  // file's own: ignored here when writing, absent after reading.
   Json metadata = Json::object();
   std::vector<TensorShape> tensors;             // the parameters, in the order of the flat array
   std::vector<float> parameters;                // flat
@@ -29,14 +32,19 @@ struct Checkpoint {
   std::vector<std::vector<float>> slots;        // flat, each as long as the parameters
   std::map<std::string, std::uint64_t> cursors; // stored as cursor.<name>, U64 scalars: step, epoch, ...
   std::map<std::string, double> figures;        // stored as cursor.<name>, F64 scalars: best loss, ...
+  bool operator==(const Checkpoint&) const = default;
 };
 
-// Written to a temporary file and renamed; read back and compared before the rename.
+// Written to a temporary file and renamed; read back and compared before the rename. 65 where a
+// parameter is NaN or infinite: the old file stays.
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint);
 
 // 66 where it is missing, 65 where anything in it is not as it must be (truncated, overlapping or
 // missing tensors, shapes that do not fit their bytes, NaN or infinity in a parameter, unknown version).
 Checkpoint read_checkpoint(const fs::path& path);
+
+// The same from memory; `what` names the bytes in messages.
+Checkpoint decode_checkpoint(ByteView file, const std::string& what);
 
 // SHA-256 of the float32 parameters, little-endian, in the order of the checkpoint.
 std::string params_sha256(std::span<const float> parameters);
@@ -46,7 +54,8 @@ std::string params_sha256(std::span<const float> parameters);
 class Store {
  public:
   Store(fs::path directory, unsigned keep);
-  // Writes the checkpoint of that step, moves `latest`, removes all but the newest `keep`.
+  // Writes the checkpoint of that step, moves `latest`, removes all but the newest `keep` up to that
+  // step, and what a writer that died left behind. One process writes at a time.
   fs::path commit(std::uint64_t step, const Checkpoint& checkpoint);
   fs::path commit_best(const Checkpoint& checkpoint);
   // The newest that loads; damaged ones are passed over and named in `passed_over`.
