@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "net/dial.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/clock.h"
+#include "net/resolve.h"
+#include "net/stream.h"
+
+namespace dl::net {
+
+namespace {
+constexpr Milliseconds kFirstPause(10), kLongestPause(500);
+}
+
+struct Dial::State : std::enable_shared_from_this<Dial::State> {
+  State(Loop& its_loop, Address to, Milliseconds patience, Events calls)
+      : loop(its_loop),
+        address(std::move(to)),
+        deadline_ns(monotonic_ns() + patience.count() * 1'000'000),
+        events(std::move(calls)),
+        resolver(its_loop.core().io),
+        socket(its_loop.core().io),
+        again(its_loop),
+        limit(its_loop) {}
+
+  Milliseconds left() const { return Milliseconds((deadline_ns - monotonic_ns()) / 1'000'000); }
+
+  void begin() {
+    // A peer that takes nothing in (packets dropped) would hold connect() for minutes.
+    limit.after(std::max(left(), Milliseconds(1)), [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && !self->over) {
+        self->give_up(self->last_reason.empty() ? "no answer" : self->last_reason);
+      }
+    });
+    attempt();
+  }
+
+  void attempt() {
+    Tcp::endpoint endpoint;
+    if (endpoint_of(address, endpoint)) {
+      connect({endpoint});
+      return;
+    }
+    resolver.async_resolve(address.host, std::to_string(address.port),
+                           [self = shared_from_this()](error_code error, auto found) {
+                             if (self->over) return;
+                             if (error) {
+                               self->retry("no such host");
+                               return;
+                             }
+                             self->connect({found.begin(), found.end()});
+                           });
+  }
+
+  void connect(std::vector<Tcp::endpoint> endpoints) {
+    if (endpoints.empty()) {
+      retry("no such host");
+      return;
+    }
+    const Tcp::endpoint to = endpoints.front();
+    endpoints.erase(endpoints.begin());
+    socket = Tcp::socket(loop.core().io);
+    socket.async_connect(to, [self = shared_from_this(), to, endpoints](error_code error) {
+      if (self->over) return;
+      if (!error) {
+        self->succeed(to);
+      } else if (!endpoints.empty()) {
+        self->connect(endpoints);
+      } else {
+        std::string text = error.message();
+        text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+        self->retry(text);
+      }
+    });
+  }
+
+  void succeed(const Tcp::endpoint& to) {
+    // Where nobody listens on a port of our own range, a socket may connect to itself.
+    error_code error;
+    if (socket.local_endpoint(error) == to) {
+      socket.close(error);
+      retry("connection refused");
+      return;
+    }
+    end();
+    const auto connected = std::move(events.connected);
+    connected(std::make_shared<Connection>(loop, make_stream(std::move(socket)),
+                                           to_string(address_of(to))));
+  }
+
+  void retry(const std::string& reason) {
+    last_reason = reason;
+    if (left().count() <= 0) {
+      give_up(reason);
+      return;
+    }
+    again.after(std::min(pause, std::max(left(), Milliseconds(1))), [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && !self->over) self->attempt();
+    });
+    pause = std::min(2 * pause, kLongestPause);
+  }
+
+  void give_up(const std::string& reason) {
+    end();
+    error_code ignored;
+    socket.close(ignored);
+    const auto failed = std::move(events.failed);
+    if (failed) failed(reason);
+  }
+
+  void end() {
+    over = true;
+    again.cancel();
+    limit.cancel();
+    resolver.cancel();
+  }
+
+  Loop& loop;
+  Address address;
+  std::int64_t deadline_ns;
+  Events events;
+  Tcp::resolver resolver;
+  Tcp::socket socket;
+  Timer again, limit;
+  Milliseconds pause = kFirstPause;
+  std::string last_reason;
+  bool over = false;
+};
+
+Dial::Dial(Loop& loop, Address address, Milliseconds patience, Events events)
+    : state_(std::make_shared<State>(loop, std::move(address), patience, std::move(events))) {
+  // Not from within the constructor: the callbacks may use the Dial that is being made.
+  loop.post([weak = std::weak_ptr(state_)] {
+    if (const auto state = weak.lock(); state && !state->over) state->begin();
+  });
+}
+
+Dial::~Dial() {
+  if (state_->over) return;
+  state_->end();
+  error_code ignored;
+  state_->socket.close(ignored);
+}
+
+}  // namespace dl::net

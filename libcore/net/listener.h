@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Takes connections in.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "net/address.h"
+#include "net/connection.h"
+#include "net/loop.h"
+
+namespace dl::net {
+
+// Listens from its construction, which any thread may do. Port 0 takes a free one. Fails with 73 where
+// the address cannot be listened on (in use, not of this machine). Runs out of file descriptors
+// without harm: connections wait until there are some.
+class Listener {
+ public:
+  // `accepted` is called on the loop, for each connection; it opens or drops it.
+  Listener(Loop& loop, const Address& address,
+           std::function<void(std::shared_ptr<Connection>)> accepted);
+  ~Listener();  // on the loop, or any thread that may call() it
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  const Address& address() const { return address_; }  // with the port that was taken
+  std::uint16_t port() const { return address_.port; }
+
+ private:
+  struct State;
+  Loop& loop_;
+  Address address_;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace dl::net

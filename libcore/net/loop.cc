@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "net/loop.h"
+
+#include <future>
+
+#include "net/asio.h"
+
+namespace dl::net {
+
+Loop::Loop() : core_(std::make_unique<Core>()) {}
+
+Loop::~Loop() { stop(); }
+
+void Loop::start(std::function<void(std::exception_ptr)> failed) {
+  // Known to run before the thread exists, so that nobody takes the loop for idle meanwhile.
+  core_->running = true;
+  core_->thread = std::thread([this, failed = std::move(failed)] {
+    if (!failed) {
+      run();
+      return;
+    }
+    try {
+      run();
+    } catch (...) {
+      failed(std::current_exception());
+    }
+  });
+}
+
+void Loop::run() {
+  core_->runner = std::this_thread::get_id();
+  core_->running = true;
+  const auto work = asio::make_work_guard(core_->io);
+  struct Ended {
+    Core& core;
+    ~Ended() {
+      core.runner = std::thread::id();
+      core.running = false;
+    }
+  } const ended{*core_};
+  core_->io.run();
+}
+
+void Loop::stop() {
+  core_->io.stop();
+  if (core_->thread.joinable() && core_->thread.get_id() != std::this_thread::get_id()) {
+    core_->thread.join();
+  }
+}
+
+void Loop::post(std::function<void()> work) { asio::post(core_->io, std::move(work)); }
+
+void Loop::call(const std::function<void()>& work) {
+  if (inside()) {
+    work();
+    return;
+  }
+  auto task = std::make_shared<std::packaged_task<void()>>(work);
+  std::future<void> done = task->get_future();
+  post([task] { (*task)(); });
+  done.get();
+}
+
+bool Loop::inside() const {
+  return !core_->running || core_->runner.load() == std::this_thread::get_id();
+}
+
+// A cancelled alarm's callback may already be in the queue: the number tells it that it came too late.
+struct Timer::State {
+  explicit State(asio::io_context& io) : timer(io) {}
+  asio::steady_timer timer;
+  std::uint64_t number = 0;
+};
+
+Timer::Timer(Loop& loop) : state_(std::make_shared<State>(loop.core().io)) {}
+
+Timer::~Timer() { cancel(); }
+
+void Timer::after(Milliseconds delay, std::function<void()> work) {
+  const std::uint64_t number = ++state_->number;
+  state_->timer.expires_after(delay);
+  state_->timer.async_wait([state = state_, number, work = std::move(work)](error_code error) {
+    if (!error && state->number == number) work();
+  });
+}
+
+void Timer::cancel() {
+  ++state_->number;
+  state_->timer.cancel();
+}
+
+struct Signals::State : std::enable_shared_from_this<Signals::State> {
+  State(asio::io_context& io, std::function<void(int)> to) : set(io), arrived(std::move(to)) {}
+
+  void arm() {
+    set.async_wait([self = shared_from_this()](error_code error, int number) {
+      if (error || !self->arrived) return;
+      self->arm();
+      const auto call = self->arrived;  // it may end this object
+      call(number);
+    });
+  }
+
+  asio::signal_set set;
+  std::function<void(int)> arrived;
+};
+
+Signals::Signals(Loop& loop, std::initializer_list<int> numbers, std::function<void(int)> arrived)
+    : state_(std::make_shared<State>(loop.core().io, std::move(arrived))) {
+  for (const int number : numbers) state_->set.add(number);
+  state_->arm();
+}
+
+Signals::~Signals() {
+  state_->arrived = nullptr;
+  error_code ignored;
+  state_->set.cancel(ignored);
+}
+
+}  // namespace dl::net

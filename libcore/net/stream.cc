@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "net/stream.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace dl::net {
+
+namespace {
+
+class TcpStream : public Stream {
+ public:
+  explicit TcpStream(Tcp::socket socket) : socket_(std::move(socket)) {
+    error_code ignored;  // a peer that is already gone shows in the first read
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(Tcp::no_delay(true), ignored);
+  }
+  ~TcpStream() override { TcpStream::close(); }
+
+  std::size_t read_some(std::span<const iovec> into, error_code& error) override {
+    msghdr message = message_of(into);
+    return result(::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT), error);
+  }
+
+  std::size_t write_some(std::span<const iovec> from, error_code& error) override {
+    msghdr message = message_of(from);
+    return result(::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL), error);
+  }
+
+  void when_readable(std::function<void(error_code)> ready) override {
+    socket_.async_wait(Tcp::socket::wait_read, std::move(ready));
+  }
+  void when_writable(std::function<void(error_code)> ready) override {
+    socket_.async_wait(Tcp::socket::wait_write, std::move(ready));
+  }
+
+  void end_writing() override {
+    error_code ignored;
+    socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+  }
+  void close() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+
+ private:
+  static msghdr message_of(std::span<const iovec> pieces) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces.data());
+    message.msg_iovlen = pieces.size();
+    return message;
+  }
+
+  static std::size_t result(ssize_t count, error_code& error) {
+    error.clear();
+    if (count >= 0) return static_cast<std::size_t>(count);
+    const bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    error = later ? error_code(asio::error::would_block)
+                  : error_code(errno, boost::system::system_category());
+    return 0;
+  }
+
+  Tcp::socket socket_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> make_stream(Tcp::socket socket) {
+  return std::make_unique<TcpStream>(std::move(socket));
+}
+
+}  // namespace dl::net

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// A byte stream to a peer, ready or not: the seam where a secured stream takes TCP's place.
+// For net's own sources.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "net/asio.h"
+
+namespace dl::net {
+
+// Reads and writes never block. The two callbacks are called once, on the loop; with an error when
+// the stream was closed meanwhile, which may be after the stream is gone.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  // Bytes read. 0 with `error` clear is the peer's end; would_block where there is nothing now.
+  virtual std::size_t read_some(std::span<const iovec> into, error_code& error) = 0;
+  virtual std::size_t write_some(std::span<const iovec> from, error_code& error) = 0;
+  virtual void when_readable(std::function<void(error_code)> ready) = 0;
+  virtual void when_writable(std::function<void(error_code)> ready) = 0;
+  virtual void end_writing() = 0;  // the peer reads the end after what was written
+  virtual void close() = 0;
+};
+
+// The one place where a stream is made of a connected socket.
+std::unique_ptr<Stream> make_stream(Tcp::socket socket);
+
+}  // namespace dl::net
