@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Ranks that are threads of one process. The one-node case, and the reference in tests.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace dl::comm {
+
+// A group whose ranks share memory. rank(r) may be used by a thread of its own; the group must outlive
+// what rank() gave.
+//
+// A group of one costs nothing: where its single part already lies in `result`, start() and wait() do
+// nothing; with several parts they are added in the order of the tree.
+class LocalGroup {
+ public:
+  explicit LocalGroup(SumPlan plan);
+  ~LocalGroup();
+  LocalGroup(const LocalGroup&) = delete;
+  LocalGroup& operator=(const LocalGroup&) = delete;
+
+  // One end; `result` spans the full vector and outlives it. Each rank once.
+  std::unique_ptr<Communicator> rank(std::uint32_t rank, std::span<float> result);
+  // Every rank's next or present start, wait or collect throws RoundAborted. Any thread.
+  void abort(const std::string& reason);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace dl::comm
