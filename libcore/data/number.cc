@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ Scan scan_number_slow(const char*& text, const char* end, double& value) {
   } else if (!std::isfinite(number)) {
     return Scan::word;
   }
+  if (std::abs(number) > std::numeric_limits<float>::max()) return Scan::too_large;
   value = number;
   text = rest;
   return Scan::number;

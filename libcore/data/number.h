@@ -15,8 +15,8 @@ inline constexpr std::array<double, 23> kPowersOfTen = {
 enum class Scan { number, word, too_large };
 
 // Reads the number that starts at `text` (no blanks; one '+' is allowed) and moves `text` behind it.
-// The buffer must end with a byte that belongs to no number, at `end`. Values that a double cannot
-// hold are too_large (overflow) or become 0 (underflow). "nan" and "inf" are words.
+// The buffer must end with a byte that belongs to no number, at `end`. Values beyond the float32 range
+// are too_large, those below a double's are 0. "nan" and "inf" are words.
 Scan scan_number_slow(const char*& text, const char* end, double& value);
 
 // Up to 15 digits and a small power of ten are exact in a double, so that one division is correctly

@@ -15,7 +15,7 @@ namespace dl::data {
 
 struct RawOptions {
   std::optional<bool> header;        // csv: whether files begin with names; unset: told from the data
-  std::optional<char> separator;     // csv: unset: the schema's, or told from the data where that does not fit
+  std::optional<char> separator;     // csv: unset: the schema's
   std::string labels;                // idx: file of labels; empty: there are none
   std::function<void()> interrupted; // called where a signal interrupted a read; may throw
 };
@@ -31,7 +31,7 @@ struct RawChunk {
 // Reads files one after the other, gzip told by its magic, "-" is standard input; holds one buffer,
 // whatever the size of the input. Not thread-safe.
 //
-// csv: where the files name their columns and the schema knows names, columns are found by name, in any
+// csv: where the files name their columns and the schema knows names (no two alike), columns are found by name, in any
 // order, and others are ignored. Otherwise rows must have the schema's columns in their places, with
 // the target's column or all without it.
 class RawRows {

@@ -117,6 +117,28 @@ Target target_from_json(const Json& json, const std::string& what, Task task) {
   return target;
 }
 
+// Each cell of a raw row at most once; an image as a whole.
+void check_places(const Schema& schema, const std::string& what) {
+  const auto refuse = [&](const char* why) { fail(Exit::data, "{}: {}", what, why); };
+  if (schema.input.format == "idx") {
+    std::uint64_t values = 1;
+    for (const std::uint32_t size : schema.input.shape) values *= size;
+    if (schema.features() != values) refuse("as many features as 'shape' has values are wanted");
+    return;
+  }
+  std::vector<bool> taken(schema.input.columns);
+  const auto take = [&](std::uint32_t index) {
+    if (index >= taken.size()) refuse("a column's 'index' is beyond 'columns' of 'input'");
+    if (taken[index]) refuse("two columns have the same 'index'");
+    taken[index] = true;
+  };
+  take(schema.target.index);
+  for (const Column& column : schema.columns) {
+    if (column.width != 1) refuse("a column of a table has 'width' 1");
+    take(column.index);
+  }
+}
+
 }  // namespace
 
 std::uint32_t Schema::features() const {
@@ -214,6 +236,7 @@ Schema Schema::from_json(const Json& json, const std::string& what) {
   }
   if (schema.columns.empty()) fail(Exit::data, "{}: no columns", what);
   schema.target = target_from_json(object.get("target"), what + ": target", schema.task);
+  check_places(schema, what);
   return schema;
 }
 

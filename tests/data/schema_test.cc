@@ -62,6 +62,9 @@ TEST_CASE("schema: each damaged member is refused with its place") {
       [](Json& j) { j["columns"][0]["scale"] = -1; },
       [](Json& j) { j["columns"][0]["shift"] = "1"; },
       [](Json& j) { j["columns"][0]["index"] = -1; },
+      [](Json& j) { j["columns"][0]["index"] = 3; },
+      [](Json& j) { j["columns"][0]["index"] = 1; },
+      [](Json& j) { j["columns"][0]["width"] = 2; },
       [](Json& j) { j["columns"][0]["width"] = 0; },
       [](Json& j) { j["columns"][0]["width"] = kMostFeatures; },
       [](Json& j) { j["columns"][0]["colour"] = "red"; },
@@ -82,6 +85,7 @@ TEST_CASE("schema: each damaged member is refused with its place") {
   CHECK(refused(test::prices(), [](Json& j) { j["input"]["shape"] = {2, 0}; }).code == Exit::data);
   CHECK(refused(test::prices(), [](Json& j) { j["input"]["shape"] = {1 << 20, 1 << 20}; }).code ==
         Exit::data);
+  CHECK(refused(test::prices(), [](Json& j) { j["columns"][0]["width"] = 5; }).code == Exit::data);
   CHECK(refused(test::prices(), [](Json& j) { j["target"]["classes"] = {"a", "b"}; }).code ==
         Exit::data);
 }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "data/byte_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/iostreams/filter/gzip.hpp>
+#include <boost/iostreams/filter/zstd.hpp>
+#include <boost/iostreams/filtering_streambuf.hpp>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace dl::data {
+
+namespace {
+
+namespace io = boost::iostreams;
+
+constexpr std::size_t kBuffer = std::size_t{1} << 18;
+
+// The bytes as they lie in the file.
+struct Packed {
+  int fd = -1;
+  bool owned = false;
+  std::string name;
+  std::function<void()> interrupted;
+  std::string head;          // looked at to tell the packing, not yet handed out
+  std::uint64_t total = 0;
+
+  ~Packed() {
+    if (owned) ::close(fd);
+  }
+
+  std::size_t read_once(char* to, std::size_t most) {
+    for (;;) {
+      const ssize_t n = ::read(fd, to, most);
+      if (n >= 0) {
+        total += static_cast<std::uint64_t>(n);
+        return static_cast<std::size_t>(n);
+      }
+      if (errno != EINTR) fail_errno(Exit::no_input, errno, name);
+      if (interrupted) interrupted();
+    }
+  }
+
+  std::size_t read(char* to, std::size_t most) {
+    std::size_t done = std::min(most, head.size());
+    std::memcpy(to, head.data(), done);
+    head.erase(0, done);
+    while (done < most) {
+      const std::size_t n = read_once(to + done, most - done);
+      if (n == 0) break;
+      done += n;
+    }
+    return done;
+  }
+};
+
+// What Boost.Iostreams reads from.
+class Device {
+ public:
+  using char_type = char;
+  using category = io::source_tag;
+  explicit Device(Packed* packed) : packed_(packed) {}
+  std::streamsize read(char* to, std::streamsize most) {
+    const std::size_t n = packed_->read(to, static_cast<std::size_t>(most));
+    return n == 0 ? -1 : static_cast<std::streamsize>(n);
+  }
+
+ private:
+  Packed* packed_;
+};
+
+}  // namespace
+
+struct ByteSource::State {
+  Packed packed;
+  const char* packing = nullptr;  // "gzip", "zstd"
+  std::unique_ptr<io::filtering_streambuf<io::input>> unpacked;
+};
+
+ByteSource::ByteSource(const std::string& file, std::function<void()> interrupted)
+    : state_(std::make_unique<State>()) {
+  Packed& packed = state_->packed;
+  packed.interrupted = std::move(interrupted);
+  packed.owned = file != "-";
+  packed.name = packed.owned ? file : "standard input";
+  packed.fd = packed.owned ? ::open(file.c_str(), O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+  if (packed.fd < 0) {
+    packed.owned = false;
+    fail_errno(Exit::no_input, errno, file);
+  }
+  struct stat status {};
+  if (::fstat(packed.fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+    fail(Exit::no_input, "{}: is a directory, a file is wanted", packed.name);
+  }
+  ::posix_fadvise(packed.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+
+  std::string head(4, '\0');
+  head.resize(packed.read(head.data(), head.size()));
+  packed.head = head;
+  const bool gzip = head.size() >= 2 && head[0] == '\x1f' && head[1] == '\x8b';
+  const bool zstd = head == std::string_view("\x28\xb5\x2f\xfd", 4);
+  if (!gzip && !zstd) return;
+  state_->packing = gzip ? "gzip" : "zstd";
+  state_->unpacked = std::make_unique<io::filtering_streambuf<io::input>>();
+  if (gzip) {
+    state_->unpacked->push(io::gzip_decompressor(io::zlib::default_window_bits, kBuffer), kBuffer);
+  } else {
+    state_->unpacked->push(io::zstd_decompressor(kBuffer), kBuffer);
+  }
+  state_->unpacked->push(Device(&packed), kBuffer);
+}
+
+ByteSource::~ByteSource() = default;
+ByteSource::ByteSource(ByteSource&&) noexcept = default;
+ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
+
+std::size_t ByteSource::read(char* to, std::size_t most) {
+  if (state_->unpacked == nullptr) return state_->packed.read(to, most);
+  try {
+    const std::streamsize n = state_->unpacked->sgetn(to, static_cast<std::streamsize>(most));
+    return n < 0 ? 0 : static_cast<std::size_t>(n);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {
+    fail(Exit::data, "{}: its {} data is damaged or ends early, after {} packed bytes", name(),
+         state_->packing, packed_bytes());
+  }
+}
+
+const std::string& ByteSource::name() const { return state_->packed.name; }
+
+std::uint64_t ByteSource::packed_bytes() const { return state_->packed.total; }
+
+}  // namespace dl::data

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "data/csv_reader.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "data/number.h"
+#include "data/schema.h"
+
+namespace dl::data {
+
+namespace {
+
+constexpr std::size_t kBuffer = std::size_t{1} << 20;
+constexpr std::size_t kLongestRow = std::size_t{1} << 28;
+
+}  // namespace
+
+CsvReader::CsvReader(std::vector<std::string> files, const CsvOptions& options,
+                     std::function<void()> interrupted)
+    : files_(std::move(files)), options_(options), interrupted_(std::move(interrupted)) {
+  open(0);
+}
+
+void CsvReader::open(std::size_t file) {
+  if (source_) packed_before_ += source_->packed_bytes();
+  file_ = file;
+  source_.emplace(files_[file], interrupted_);
+  at_ = end_ = 0;
+  last_ = false;
+  row_ = 0;
+  next_row_ = 1;
+  more();
+  const std::string_view begin(buffer_.data(), end_);
+  if (begin.substr(0, 2) == "\xff\xfe" || begin.substr(0, 2) == "\xfe\xff") {
+    fail(Exit::data, "{}: is UTF-16; convert it to UTF-8 first (iconv)", source_->name());
+  }
+  if (begin.substr(0, 3) == "\xef\xbb\xbf") at_ = 3;
+  if (file > 0) {
+    if (!header_) return;
+    const std::size_t before = at_;
+    const Split split = take_record();
+    if (split != Split::whole) return;  // empty, or next() will say what is wrong
+    if (is_names(record_)) return;
+    if (options_.header.value_or(false)) {
+      fail(Exit::data, "{}: its column names are not those of {}", source_->name(), files_[0]);
+    }
+    at_ = before;
+    next_row_ = 1;
+    return;
+  }
+
+  const auto head = [this] { return std::string_view(buffer_).substr(at_, end_ - at_); };
+  separator_ = options_.separator ? *options_.separator : tell_separator(head(), last_);
+  const std::size_t start = at_;
+  Split split = Split::whole;
+  do {  // the first row that is not blank; the buffer grows where it is longer
+    split = take_record();
+  } while (split == Split::whole && record_.blank());
+  if (split == Split::unfinished) fail(Exit::data, "{}: is empty", source_->name());
+  if (split != Split::whole) refuse_split(split);
+  const std::size_t behind = at_;
+  at_ = start;
+  header_ = options_.header ? *options_.header
+                            : tell_header(head(), last_, separator_, options_.label);
+  if (header_) {
+    names_ = record_.cells;
+    at_ = behind;
+  } else {
+    for (std::size_t i = 0; i < record_.cells.size(); ++i) names_.push_back(std::to_string(i));
+    next_row_ = 1;
+  }
+}
+
+bool CsvReader::more() {
+  if (last_) return false;
+  std::memmove(buffer_.data(), buffer_.data() + at_, end_ - at_);
+  end_ -= at_;
+  at_ = 0;
+  if (end_ > kLongestRow) {
+    fail(Exit::data, "{}: row {} is longer than {} MiB; is a quote never closed?", source_->name(),
+         next_row_, kLongestRow >> 20);
+  }
+  const std::size_t wanted = std::max(kBuffer, 2 * end_);
+  if (buffer_.size() < wanted + 1) buffer_.resize(wanted + 1);
+  const std::size_t n = source_->read(buffer_.data() + end_, wanted - end_);
+  end_ += n;
+  last_ = end_ < wanted;
+  buffer_[end_] = '\n';
+  return n > 0;
+}
+
+std::uint32_t CsvReader::find_column(const std::string& text) const {
+  if (header_) {
+    const auto at = std::find(names_.begin(), names_.end(), text);
+    if (at != names_.end()) {
+      if (std::find(at + 1, names_.end(), text) != names_.end()) {
+        fail(Exit::data, "{}: two columns are called {}; give the column's number", file(),
+             shown(text));
+      }
+      return static_cast<std::uint32_t>(at - names_.begin());
+    }
+  }
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto count = static_cast<std::int64_t>(names_.size());
+  if (error == std::errc() && end == text.data() + text.size()) {
+    if (number >= -count && number < count) {
+      return static_cast<std::uint32_t>(number < 0 ? number + count : number);
+    }
+    fail(Exit::data, "{}: there is no column {}; a row has {} (numbered 0 to {}, or -1 for the last)",
+         file(), number, count, count - 1);
+  }
+  if (!header_) {
+    fail(Exit::data, "{}: there is no column {}: the first row names no columns; give a number, or --header yes",
+         file(), shown(text));
+  }
+  std::string known;
+  for (std::size_t i = 0; i < names_.size() && i < 10; ++i) {
+    known += (i == 0 ? "" : ", ") + shown(names_[i]);
+  }
+  fail(Exit::data, "{}: there is no column {}; there are {}{}", file(), shown(text), known,
+       names_.size() > 10 ? ", ..." : "");
+}
+
+std::string CsvReader::column_place(std::uint32_t column) const {
+  return header_ ? fmt::format("column {} ({})", column, shown(names_[column]))
+                 : fmt::format("column {}", column);
+}
+
+std::string CsvReader::label_place() const {
+  const auto at = std::find(places_.begin(), places_.end(), kLabelCell);
+  return column_place(static_cast<std::uint32_t>(at - places_.begin()));
+}
+
+void CsvReader::plan(std::vector<std::int32_t> places) {
+  places_ = std::move(places);
+  width_ = static_cast<std::uint32_t>(
+      std::count_if(places_.begin(), places_.end(), [](std::int32_t p) { return p >= 0; }));
+}
+
+std::string CsvReader::place() const { return fmt::format("{}: row {}", source_->name(), row_); }
+
+bool CsvReader::next(double* values, std::string_view& label) {
+  label = {};
+  for (;;) {
+    if (at_ == end_ && last_) {
+      if (file_ + 1 == files_.size()) return false;
+      open(file_ + 1);
+      continue;
+    }
+    if (next_fast(values, label) || next_slow(values, label)) return true;
+  }
+}
+
+// A row without quotes, whole in the buffer, whose numbers are all right; false leaves it alone.
+bool CsvReader::next_fast(double* values, std::string_view& label) {
+  const char* const limit = buffer_.data() + end_;
+  const char* p = buffer_.data() + at_;
+  const char separator = separator_;
+  const std::size_t columns = places_.size();
+  for (std::size_t column = 0;;) {
+    while (*p == ' ' && separator != ' ') ++p;
+    const std::int32_t place = places_[column];
+    if (place >= 0) {
+      if (scan_number(p, limit, values[place]) != Scan::number) return false;
+    } else {
+      const char* const begin = p;
+      while (*p != separator && *p != '\n' && *p != '"') ++p;
+      if (*p == '\n' && p > begin && p[-1] == '\r') --p;
+      const char* end = p;
+      while (end > begin && (end[-1] == ' ' || end[-1] == '\t')) --end;
+      if (place == kLabelCell) label = {begin, static_cast<std::size_t>(end - begin)};
+    }
+    if (++column == columns) break;
+    if (*p != separator) return false;
+    ++p;
+  }
+  if (*p == '\r') ++p;
+  if (*p != '\n' || (p >= limit && !last_)) return false;
+  at_ = p >= limit ? end_ : static_cast<std::size_t>(p + 1 - buffer_.data());
+  row_ = next_row_++;
+  return true;
+}
+
+// Takes the next record into record_, reading on as far as it reaches; unfinished: there is none.
+Split CsvReader::take_record() {
+  for (;;) {
+    if (at_ == end_ && last_) return Split::unfinished;
+    std::string_view text(buffer_.data() + at_, end_ - at_);
+    const Split split = split_record(text, separator_, last_, record_);
+    if (split == Split::unfinished && !last_) {
+      more();
+      continue;
+    }
+    row_ = next_row_;
+    if (split != Split::whole) return split;
+    next_row_ += std::max<std::uint64_t>(record_.lines, 1);
+    at_ = end_ - text.size();
+    return split;
+  }
+}
+
+bool CsvReader::next_slow(double* values, std::string_view& label) {
+  const Split split = take_record();
+  if (split == Split::unfinished) return false;
+  if (split != Split::whole) refuse_split(split);
+  if (record_.blank()) return false;
+  if (record_.cells.size() != names_.size()) {
+    fail(Exit::data, "{}: {} cells, but {} has {}; each row must have as many", place(),
+         record_.cells.size(), header_ ? "the header" : "the first row", names_.size());
+  }
+  for (std::uint32_t column = 0; column < names_.size(); ++column) {
+    const std::string& cell = record_.cells[column];
+    if (places_[column] == kLabelCell) label = cell;
+    if (places_[column] < 0) continue;
+    const std::optional<double> value = parse_number(cell);
+    if (!value) refuse_number(column, cell);
+    values[places_[column]] = *value;
+  }
+  return true;
+}
+
+void CsvReader::refuse_split(Split split) const {
+  if (split == Split::open_quote) {
+    fail(Exit::data, "{}: a quote is opened and never closed", place());
+  }
+  fail(Exit::data, "{}: text follows a closing quote; write a quote inside a cell twice (\"\")",
+       place());
+}
+
+void CsvReader::refuse_number(std::uint32_t column, const std::string& cell) const {
+  const std::string where = fmt::format("{}, {}", place(), column_place(column));
+  if (cell.empty()) {
+    fail(Exit::data, "{}: the cell is empty, a number is wanted; fill it in or leave the row out",
+         where);
+  }
+  double value = 0;
+  const char* at = cell.data();
+  const char* const end = at + cell.size();
+  if (scan_number_slow(at, end, value) == Scan::too_large) {
+    fail(Exit::data, "{}: {} is too large for a float32", where, shown(cell));
+  }
+  const auto [rest, error] = std::from_chars(cell.data(), end, value);
+  if (error == std::errc() && rest == end && !std::isfinite(value)) {
+    fail(Exit::data, "{}: {} is not finite; fill it in or leave the row out", where, shown(cell));
+  }
+  fail(Exit::data, "{}: {} is not a number; correct it or leave the row out", where, shown(cell));
+}
+
+}  // namespace dl::data

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// Tables of separated text: CSV, TSV and their kin.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/byte_source.h"
+#include "data/record.h"
+#include "data/row_source.h"
+
+namespace dl::data {
+
+struct CsvOptions {
+  std::optional<bool> header;     // whether each file begins with names; unset: told from the first file
+  std::optional<char> separator;  // unset: told from the first file
+  std::string label;              // a first row that contains this name is a header
+};
+
+// What becomes of each cell of a row: a place in the row of numbers, or one of:
+inline constexpr std::int32_t kLabelCell = -1;
+inline constexpr std::int32_t kIgnoredCell = -2;
+
+// Reads files one after the other; every row must have as many cells as the first one. Holds one
+// buffer of at least 1 MiB, more where a single row is longer. Blank lines are passed over. Rows are
+// numbered as lines are, from 1, names and blank lines too.
+class CsvReader : public RowSource {
+ public:
+  // Opens the first file: 66 where it cannot be read, 65 where it is empty.
+  CsvReader(std::vector<std::string> files, const CsvOptions& options,
+            std::function<void()> interrupted = {});
+
+  bool header() const { return header_; }
+  char separator() const { return separator_; }
+  std::uint32_t columns() const { return static_cast<std::uint32_t>(names_.size()); }
+  const std::vector<std::string>& names() const { return names_; }  // "0", "1", ... without a header
+  const std::string& file() const { return source_->name(); }
+  // The column that `text` names, or numbers from 0 (negative: from the end); 65 where there is none.
+  std::uint32_t find_column(const std::string& text) const;
+  std::string column_place(std::uint32_t column) const;  // "column 4 ('kind')"
+
+  // Must be called once before next(): one entry per column; numbers' places are 0 .. width-1.
+  void plan(std::vector<std::int32_t> places);
+
+  std::uint32_t width() const override { return width_; }
+  bool next(double* values, std::string_view& label) override;
+  std::string place() const override;
+  std::string label_place() const override;
+  std::uint64_t packed_bytes() const override { return packed_before_ + source_->packed_bytes(); }
+
+ private:
+  void open(std::size_t file);
+  bool more();  // reads on; false at the end of the file
+  bool next_fast(double* values, std::string_view& label);
+  Split take_record();
+  bool next_slow(double* values, std::string_view& label);
+  [[noreturn]] void refuse_split(Split split) const;
+  [[noreturn]] void refuse_number(std::uint32_t column, const std::string& cell) const;
+  bool is_names(const Record& record) const { return record.cells == names_; }
+
+  std::vector<std::string> files_;
+  CsvOptions options_;
+  std::function<void()> interrupted_;
+  std::size_t file_ = 0;
+  std::optional<ByteSource> source_;
+  std::uint64_t packed_before_ = 0;  // of the files that are done
+
+  std::string buffer_;  // the unread text is [at_, end_), and buffer_[end_] is '\n'
+  std::size_t at_ = 0, end_ = 0;
+  bool last_ = false;   // the file has no more than what the buffer holds
+  std::uint64_t row_ = 0, next_row_ = 1;
+
+  bool header_ = false;
+  char separator_ = ',';
+  std::vector<std::string> names_;
+  std::vector<std::int32_t> places_;
+  std::uint32_t width_ = 0;
+  Record record_;
+};
+
+}  // namespace dl::data
