@@ -28,7 +28,7 @@ lint() {
 }
 
 references() {
-  local page reference file expected
+  local page reference file fact expected
   expected="dl-checkpoint.5 dl-coord.1 dl-eval.1 dl-manifest.5 dl-model.5 dl-node.1 dl-protocol.7 dl-shard.1 dl-shard.5 dl.7"
   [ "$(cd man && echo *.[1-9])" = "$expected" ] || complain "man/ has $(cd man && echo *.[1-9]), not $expected"
   for page in man/*.[1-9]; do
@@ -46,6 +46,10 @@ references() {
       [ -e "$file" ] || complain "$page speaks of $file, which is not there"
     done < <(grep -oE '(share|tests|man|libcore|tools)/[A-Za-z0-9_./-]*[A-Za-z0-9_]' "$page" | grep '\.[a-z0-9]*$' | sort -u)
   done
+  # Tests that the design names.
+  while read -r fact; do
+    grep -rqF "TEST_CASE(\"$fact\"" tests || complain "share/doc/design.md names a test that is not there: $fact"
+  done < <(grep -oE '\* `[a-z ]+: [^`]+`$' share/doc/design.md | sed 's/^[^`]*`//; s/`$//')
 }
 
 # The long options that bash offers after "--", asked the way readline asks.
