@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// The coordinator as a pure state machine: events in (each with the time), actions out. No socket,
+// clock, thread or neural network. Server (server.h) does what the actions say.
+//
+// One path for start, resume, loss and join: a group forms (Pause to every ready node, Paused back),
+// the highest applied step wins, who lags gets that state, Start. A group that trains is left alone
+// until a member is lost (the survivors form the next one at once) or a node is ready to join (rank 0
+// is asked to pause at a step's border, so that no round is thrown away).
+//
+//   forming --all paused--> [fetching the state] --> running --loss, or all paused--> forming
+//   forming, running --stop asked, all paused--> saving --> ended
+//   running --everyone done, final state written--> ended
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "coord/assignment.h"
+#include "coord/messages.h"
+
+namespace dl::coord {
+
+using NodeId = std::uint32_t;
+
+namespace event {
+
+struct Arrived {  // a node's Hello, first of all
+  NodeId node = 0;
+  std::string address;  // that it comes from
+  std::string via;      // that it reached us at
+  Hello hello;
+};
+struct Said {  // any other message of a node that arrived
+  NodeId node = 0;
+  std::variant<Ready, Paused, Progress, Report, Done, Refuse, Goodbye, Heartbeat> message;
+};
+struct StateCame {  // StateBegin to StateEnd, whole; the floats stay with the server
+  NodeId node = 0;
+  std::uint64_t step = 0;
+  StateReason reason = StateReason::asked;
+};
+struct Lost {  // the connection broke
+  NodeId node = 0;
+  std::string reason;
+};
+struct Written {  // a Write action is on disk
+  std::uint64_t step = 0;
+  StateReason reason = StateReason::asked;
+  std::string path;
+};
+struct WriteFailed {
+  Exit code = Exit::io;
+  std::string text;
+};
+struct ChildEnded {  // a spawned node that is not started again
+  Exit code = Exit::bug;
+  std::string text;
+};
+struct StopAsked {
+  int exit_code = 0;  // 128+n, of the run
+  std::string why;    // "SIGTERM"
+};
+struct CheckpointAsked {};
+struct Tick {};
+
+}  // namespace event
+
+using Event = std::variant<event::Arrived, event::Said, event::StateCame, event::Lost,
+                           event::Written, event::WriteFailed, event::ChildEnded, event::StopAsked,
+                           event::CheckpointAsked, event::Tick>;
+
+namespace action {
+
+struct Send {
+  NodeId node = 0;
+  std::variant<Welcome, Refuse, Pause, SendState, Start, Signal, Goodbye> message;
+};
+struct Close {  // when what was sent before is written
+  NodeId node = 0;
+};
+struct Keep {};  // the state that just came is now the one to serve and to save
+struct Serve {   // send the kept state
+  NodeId node = 0;
+};
+// Write the kept state; with reason best the one that just came. Then say Written.
+struct Write {
+  std::uint64_t step = 0;
+  StateReason reason = StateReason::asked;
+};
+struct Announce {  // one object with "event"
+  Json json;
+};
+struct Live {  // rank 0 trains
+  Progress progress;
+};
+struct Finish {
+  int code = 0;
+  std::string text;  // empty when the code is 0
+};
+
+}  // namespace action
+
+using Action = std::variant<action::Send, action::Close, action::Keep, action::Serve,
+                            action::Write, action::Announce, action::Live, action::Finish>;
+
+struct Plan {  // what a coordinator is told at its birth
+  std::string run_id;
+  std::string config;           // for Welcome
+  std::string version;          // what Hello must say
+  std::string manifest_sha256;  // what Ready must say
+  std::uint64_t parameters = 0;
+  std::string arithmetic;       // "defined", or "openblas" and the nodes must agree on its core
+  std::vector<std::uint64_t> shard_samples;
+  Assignment assignment = Assignment::balanced;
+  std::uint32_t nodes = 1;      // for the first group
+  std::uint32_t min_nodes = 1;  // for later ones
+  std::int64_t kept_step = -1;  // of the checkpoint that the run goes on from
+  std::int64_t wait_ns = 60'000'000'000;
+  std::int64_t dead_after_ns = 3'000'000'000;
+  std::uint32_t heartbeat_ms = 500;
+};
+
+class Coordinator {
+ public:
+  Coordinator(Plan plan, std::int64_t now_ns);
+
+  // What is to be done now, in this order. After Finish nothing more comes.
+  std::vector<Action> on(std::int64_t now_ns, const Event& event);
+
+  struct NodeView {  // for --status
+    NodeId node = 0;
+    std::optional<std::uint32_t> rank;
+    std::string host;
+    std::uint64_t pid = 0;
+    std::uint32_t threads = 0;
+    std::string kernel;
+    std::string doing;  // "loading", "ready", "training", "pausing", "done"
+    Progress progress;
+  };
+  std::vector<NodeView> nodes() const;
+  std::uint32_t generation() const { return generation_; }
+  std::string phase() const;
+
+ private:
+  enum class Phase { forming, fetching, running, saving, ended };
+
+  struct Node {
+    std::string address, via;
+    Hello hello;
+    bool ready = false;
+    bool announced = false;              // as joined
+    std::int64_t heard_ns = 0;
+    std::optional<std::int64_t> paused;  // its step, for this generation
+    std::optional<std::uint32_t> rank;   // in the newest group
+    std::optional<Done> done;
+    Progress progress;
+  };
+  struct Ending {
+    int code = 0;
+    std::string text;
+  };
+
+  // coordinator.cc: what comes in
+  void take(const event::Arrived& event);
+  void take(const event::Said& event);
+  void take(const event::StateCame& event);
+  void take(const event::Lost& event);
+  void take(const event::Written& event);
+  void take(const event::WriteFailed& event);
+  void take(const event::ChildEnded& event);
+  void take(const event::StopAsked& event);
+  void take(const event::CheckpointAsked& event);
+  void take(const event::Tick& event);
+  void said(NodeId id, const Ready& message);
+  void said(NodeId id, const Paused& message);
+  void said(NodeId id, const Progress& message);
+  void said(NodeId id, const Report& message);
+  void said(NodeId id, const Done& message);
+  void said(NodeId id, const Refuse& message);
+  void said(NodeId id, const Goodbye& message);
+  void said(NodeId id, const Heartbeat& message);
+  void left(NodeId id, std::uint32_t code, const std::string& text);
+  void refuse(NodeId id, const Hello& hello, const std::string& text);
+  void lose(NodeId id, const std::string& reason);
+  void lose(const std::vector<std::pair<NodeId, std::string>>& lost);
+
+  // coordinator_group.cc: groups
+  void form();
+  void ask_to_pause();
+  void proceed();
+  void start(const std::vector<NodeId>& group, std::int64_t step);
+  std::vector<NodeId> ready_nodes() const;  // members in rank order, then the others by age
+  std::uint32_t needed() const;
+  std::vector<NodeId> members() const;      // of the newest group, in rank order
+
+  // coordinator_end.cc: how a run ends
+  void check_done();
+  void save_and_end();
+  void end_as_planned();
+  void end(int code, const std::string& text, const std::string& word_for_nodes);
+
+  template <typename M>
+  void send(NodeId id, M message) {
+    out_.push_back(action::Send{id, std::move(message)});
+  }
+
+  Plan plan_;
+  std::int64_t now_ = 0;
+  std::vector<Action> out_;
+  Phase phase_ = Phase::forming;
+  std::uint32_t generation_ = 1;
+  bool started_ = false;          // there was a group
+  std::map<NodeId, Node> nodes_;  // those that said Hello
+  std::optional<NodeId> holder_;  // whom SendState went to
+  std::int64_t holder_step_ = -1;
+  bool pause_asked_ = false;      // of this group
+  std::int64_t kept_step_;        // of the state the server holds
+  std::int64_t writing_step_;     // newest handed to the writer
+  std::int64_t written_step_;     // newest on disk
+  std::int64_t final_step_ = -1;  // on disk as the final state
+  std::string final_path_;
+  std::optional<Ending> ending_;  // stop, or nobody left: save, then end so
+  std::int64_t deadline_ns_;      // for the group to be complete
+  std::int64_t ticked_ns_;
+  std::string arithmetic_;        // of the first ready node
+  std::int64_t reported_epoch_ = -1;
+  bool reported_first_step_ = false;
+};
+
+}  // namespace dl::coord

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// How a run ends: done, stopped, or with an error.
+#include <algorithm>
+#include <array>
+
+#include "coord/coordinator.h"
+
+namespace dl::coord {
+
+// Done is what all members say they are, with one digest, once the final state is on disk.
+void Coordinator::check_done() {
+  const std::vector<NodeId> group = members();
+  for (const NodeId id : group) {
+    if (!nodes_.at(id).done) return;
+  }
+  if (group.empty() || nodes_.at(group.front()).rank != 0U) return;
+  const Done& first = *nodes_.at(group.front()).done;
+  for (const NodeId id : group) {
+    const Done& other = *nodes_.at(id).done;
+    if (other.step == first.step && other.params_sha256 == first.params_sha256) continue;
+    const std::string text = fmt::format(
+        "the nodes ended with different parameters: rank 0 has {} at step {}, rank {} has {} at "
+        "step {}",
+        shown(first.params_sha256), first.step, *nodes_.at(id).rank, shown(other.params_sha256),
+        other.step);
+    end(static_cast<int>(Exit::bug), text, text);
+    return;
+  }
+  if (final_step_ != static_cast<std::int64_t>(first.step)) return;
+  try {
+    const Json summary = parse_json(first.summary, "summary");
+    const JsonObject object(summary, "summary");
+    Json done{{"event", "done"}};
+    for (const char* key : {"epochs", "steps", "samples", "seconds", "samples_per_second",
+                            "train_loss"}) {
+      done[key] = object.get(key);
+    }
+    for (const char* key : {"test_accuracy", "test_rmse"}) {
+      if (object.has(key)) done[key] = object.get(key);
+    }
+    done["params_sha256"] = first.params_sha256.str();
+    done["checkpoint"] = final_path_;
+    out_.push_back(action::Announce{std::move(done)});
+  } catch (const Error& error) {
+    end(static_cast<int>(Exit::bug), fmt::format("rank 0: {}", error.what()), error.what());
+    return;
+  }
+  end(0, "", "");
+}
+
+// Everyone who trained is paused, or nobody is left: what is newest goes to disk first.
+void Coordinator::save_and_end() {
+  std::int64_t best = kept_step_;
+  std::optional<NodeId> holder;
+  for (const NodeId id : members()) {
+    const std::int64_t step = nodes_.at(id).paused.value_or(-1);
+    if (step <= best) continue;
+    best = step;
+    holder = id;
+  }
+  if (best <= 0 || best <= written_step_) {
+    end_as_planned();
+  } else if (holder) {
+    holder_ = holder;
+    holder_step_ = best;
+    phase_ = Phase::fetching;
+    send(*holder, SendState{});
+  } else {
+    phase_ = Phase::saving;
+    if (best <= writing_step_) return;
+    writing_step_ = best;
+    out_.push_back(action::Write{static_cast<std::uint64_t>(best), StateReason::asked});
+  }
+}
+
+// A stop on request is no failure of the nodes.
+void Coordinator::end_as_planned() {
+  const bool failed = ending_->code == static_cast<int>(Exit::unavailable);
+  end(ending_->code, ending_->text, failed ? ending_->text : "");
+}
+
+// With a word for the nodes they end with the run's code, else with 0.
+void Coordinator::end(int code, const std::string& text, const std::string& word_for_nodes) {
+  for (const auto& [id, node] : nodes_) {
+    const auto code_for_nodes = word_for_nodes.empty() ? 0U : static_cast<std::uint32_t>(code);
+    send(id, Goodbye{code_for_nodes, Text<1024>::cut(word_for_nodes)});
+    out_.push_back(action::Close{id});
+  }
+  nodes_.clear();
+  out_.push_back(action::Finish{code, text});
+  phase_ = Phase::ended;
+}
+
+}  // namespace dl::coord

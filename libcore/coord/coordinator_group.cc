@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// How a group forms: who is in, whose state wins, which shard is whose.
+#include <algorithm>
+
+#include "coord/coordinator.h"
+
+namespace dl::coord {
+
+namespace {
+
+constexpr std::size_t kMostMembers = decltype(Start::members)::kMost;
+
+bool loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+}  // namespace
+
+std::vector<NodeId> Coordinator::members() const {
+  std::vector<NodeId> out;
+  for (const auto& [id, node] : nodes_) {
+    if (node.rank) out.push_back(id);
+  }
+  std::sort(out.begin(), out.end(),
+            [this](NodeId a, NodeId b) { return *nodes_.at(a).rank < *nodes_.at(b).rank; });
+  return out;
+}
+
+std::vector<NodeId> Coordinator::ready_nodes() const {
+  std::vector<NodeId> out;
+  for (const NodeId id : members()) {
+    if (nodes_.at(id).ready) out.push_back(id);
+  }
+  for (const auto& [id, node] : nodes_) {
+    if (node.ready && !node.rank) out.push_back(id);
+  }
+  return out;
+}
+
+std::uint32_t Coordinator::needed() const {
+  return std::max(1U, started_ ? plan_.min_nodes : std::max(plan_.nodes, plan_.min_nodes));
+}
+
+// The ranks of the group that was stay until the next Start: they name who is lost in between.
+void Coordinator::form() {
+  ++generation_;
+  phase_ = Phase::forming;
+  pause_asked_ = false;
+  holder_.reset();
+  deadline_ns_ = now_ + plan_.wait_ns;
+  for (auto& [id, node] : nodes_) {
+    node.paused.reset();
+    node.done.reset();
+    if (node.ready) send(id, Pause{generation_});
+  }
+  proceed();
+}
+
+void Coordinator::ask_to_pause() {
+  if (std::exchange(pause_asked_, true)) return;
+  send(members().front(), Signal{Signal::kPause});
+}
+
+void Coordinator::proceed() {
+  if (phase_ != Phase::forming) return;
+  const std::vector<NodeId> ready = ready_nodes();
+  const auto paused = [this](NodeId id) { return nodes_.at(id).paused.has_value(); };
+  if (ending_) {
+    const std::vector<NodeId> group = members();
+    if (std::all_of(group.begin(), group.end(), paused)) save_and_end();
+    return;
+  }
+  if (ready.size() < needed() || !std::all_of(ready.begin(), ready.end(), paused)) return;
+
+  std::int64_t best = kept_step_;
+  for (const NodeId id : ready) best = std::max(best, *nodes_.at(id).paused);
+  // More nodes than shards: the rest stands by.
+  std::vector<NodeId> group = ready;
+  group.resize(std::min({ready.size(), std::max<std::size_t>(1, plan_.shard_samples.size()), kMostMembers}));
+  std::vector<NodeId> laggards;
+  // Every node makes the state of step 0 by itself, unless the run began with a given one.
+  if (best > 0 || kept_step_ == best) {
+    for (const NodeId id : group) {
+      if (*nodes_.at(id).paused < best) laggards.push_back(id);
+    }
+  }
+  if (!laggards.empty() && kept_step_ != best) {
+    for (const NodeId id : ready) {
+      if (*nodes_.at(id).paused != best) continue;
+      holder_ = id;
+      holder_step_ = best;
+      phase_ = Phase::fetching;
+      send(id, SendState{});
+      return;
+    }
+  }
+  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
+  start(group, std::max<std::int64_t>(best, 0));
+}
+
+void Coordinator::start(const std::vector<NodeId>& group, std::int64_t step) {
+  std::vector<std::uint32_t> threads;
+  for (const NodeId id : group) threads.push_back(std::max(1U, nodes_.at(id).hello.threads));
+  const std::vector<std::uint32_t> owner = assign(plan_.assignment, plan_.shard_samples, threads);
+  for (auto& [id, node] : nodes_) {
+    node.rank.reset();
+    node.paused.reset();
+    node.done.reset();
+  }
+  for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
+    Node& node = nodes_.at(group[rank]);
+    node.rank = rank;
+    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner};
+    for (const NodeId other : group) {
+      const Node& peer = nodes_.at(other);
+      // A peer on our own machine came over loopback; others find it where they found us.
+      const std::string& host = loopback(peer.address) ? node.via : peer.address;
+      message.members.push_back({host, peer.hello.mesh_port});
+    }
+    send(group[rank], std::move(message));
+  }
+  for (const NodeId id : group) {
+    Node& node = nodes_.at(id);
+    if (std::exchange(node.announced, true)) continue;
+    out_.push_back(action::Announce{Json{{"event", "joined"},
+                                         {"rank", *node.rank},
+                                         {"host", node.hello.host.str()},
+                                         {"pid", node.hello.pid},
+                                         {"threads", node.hello.threads},
+                                         {"kernel", node.hello.kernel.str()},
+                                         {"generation", generation_},
+                                         {"step", step}}});
+  }
+  phase_ = Phase::running;
+  started_ = true;
+  pause_asked_ = false;
+  final_step_ = -1;
+  out_.push_back(action::Announce{Json{{"event", "group"},
+                                       {"generation", generation_},
+                                       {"step", step},
+                                       {"nodes", group.size()},
+                                       {"owner", owner}}});
+}
+
+}  // namespace dl::coord

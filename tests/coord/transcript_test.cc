@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT
+#include "transcript.h"
+
+#include <doctest/doctest.h>
+
+using namespace dl;
+using test::plan;
+
+namespace {
+
+void story(const coord::Plan& plan, const std::string& script) {
+  CHECK(test::play(plan, script) == script);
+}
+
+// What every longer story begins with: two nodes train in generation 1.
+const std::string kTwoTrain = R"(arrive 1
+> welcome 1 to run
+arrive 2
+> welcome 2 to run
+ready 2
+> pause 2 gen 1
+paused 2 gen 1 step -1
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,1,1]}
+)";
+
+}  // namespace
+
+TEST_CASE("coordinator: rank 0 tells, the coordinator writes and says done") {
+  story(plan(), kTwoTrain + R"(# rank 0 tells, the coordinator writes
+report 1 {"event":"first_step"}
+> announce {"event":"first_step"}
+progress 1 step 3
+> live step 3
+progress 2 step 3
+report 2 {"event":"epoch","epoch":1}
+report 1 {"event":"epoch","epoch":1}
+> announce {"event":"epoch","epoch":1}
+state 1 checkpoint step 5
+> keep
+> write checkpoint step 5
+written checkpoint step 5
+> announce {"event":"checkpoint","step":5,"checkpoint":"step-5"}
+state 1 best step 5
+> write best step 5
+written best step 5
+> announce {"event":"best","step":5,"checkpoint":"step-5"}
+done 2 step 9 sha abc
+state 1 final step 9
+> keep
+> write final step 9
+done 1 step 9 sha abc summary
+written final step 9
+> announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
+> goodbye 1 0
+> close 1
+> goodbye 2 0
+> close 2
+> finish 0
+)");
+}
+
+TEST_CASE("coordinator: survivors go on at once, a newcomer joins at a step border and gets the state") {
+  story(plan(), kTwoTrain + R"(# rank 0 dies; rank 1 is a step ahead of the newcomer and has what nobody else has
+progress 1 step 4
+> live step 4
+lost 1 connection reset by peer
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":4}
+> pause 2 gen 2
+paused 2 gen 2 step 5
+> start 2 gen 2 rank 0 step 5 members 10.0.0.2:7002 owner 0000
+> announce {"event":"group","generation":2,"step":5,"nodes":1,"owner":[0,0,0,0]}
+# a respawned node: rank 0 of now pauses at a step's border
+arrive 3
+> welcome 3 to run
+ready 3
+> signal 2 pause
+paused 2 gen 2 step 8
+> pause 2 gen 3
+> pause 3 gen 3
+paused 3 gen 3 step -1
+paused 2 gen 3 step 8
+> send-state 2
+state 2 asked step 7
+state 2 asked step 8
+> keep
+> serve 3
+> start 2 gen 3 rank 0 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
+> start 3 gen 3 rank 1 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
+> announce {"event":"joined","rank":1,"host":"h3","pid":33,"threads":1,"kernel":"scalar","generation":3,"step":8}
+> announce {"event":"group","generation":3,"step":8,"nodes":2,"owner":[0,0,1,1]}
+)");
+}
+
+TEST_CASE("coordinator: the highest applied step wins as long as its holder lives") {
+  story(plan(), kTwoTrain + R"(arrive 3
+> welcome 3 to run
+ready 3
+> signal 1 pause
+paused 1 gen 1 step 6
+paused 2 gen 1 step 6
+> pause 1 gen 2
+> pause 2 gen 2
+> pause 3 gen 2
+# between the steps the group breaks: one has applied step 7
+lost 3 closed by peer
+> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"closed by peer","generation":2,"step":0}
+paused 1 gen 2 step 6
+paused 2 gen 2 step 7
+> send-state 2
+lost 2 killed
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
+> start 1 gen 2 rank 0 step 6 members 10.0.0.1:7001 owner 0000
+> announce {"event":"group","generation":2,"step":6,"nodes":1,"owner":[0,0,0,0]}
+)");
+}
+
+TEST_CASE("coordinator: a stop ends the step, saves it, and lets everyone go") {
+  story(plan(), kTwoTrain + R"(stop 143
+> signal 1 pause
+paused 2 gen 1 step 4
+paused 1 gen 1 step 4
+> send-state 1
+state 1 asked step 4
+> keep
+> write asked step 4
+written asked step 4
+> announce {"event":"checkpoint","step":4,"checkpoint":"step-4"}
+> goodbye 1 0
+> close 1
+> goodbye 2 0
+> close 2
+> finish 143 asked to stop
+)");
+}
+
+TEST_CASE("coordinator: the silent one is named, unless the silence was our own") {
+  story(plan(), kTwoTrain + R"(at 1
+beat 1
+at 2
+beat 1
+at 3.1
+> close 2
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"nothing heard for 3.1 s","generation":1,"step":0}
+> pause 1 gen 2
+beat 1
+paused 1 gen 2 step 3
+> start 1 gen 2 rank 0 step 3 members 10.0.0.1:7001 owner 0000
+> announce {"event":"group","generation":2,"step":3,"nodes":1,"owner":[0,0,0,0]}
+# the coordinator itself was stopped for a minute: that is nobody's silence
+at 64
+at 65
+at 66
+at 67
+at 68
+> close 1
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"nothing heard for 4.0 s","generation":2,"step":0}
+)");
+}
+
+TEST_CASE("coordinator: a member with bad data ends the run, a stranger with bad data does not") {
+  story(plan(), kTwoTrain + R"(arrive 3
+> welcome 3 to run
+goodbye 3 65 bad disk over here
+> close 3
+> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"it left: bad disk over here","generation":1,"step":0}
+refuse 2 65 shard-0001.dls: bad digest
+> goodbye 1 65 shard-0001.dls: bad digest
+> close 1
+> goodbye 2 65 shard-0001.dls: bad digest
+> close 2
+> finish 65 the node at 'h2' (pid 22): shard-0001.dls: bad digest
+)");
+}
+
+TEST_CASE("coordinator: different parameters at the end are a bug, with both digests") {
+  story(plan(), kTwoTrain + R"(state 1 final step 9
+> keep
+> write final step 9
+written final step 9
+> announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+done 1 step 9 sha abc summary
+done 2 step 9 sha abd
+> goodbye 1 70 the nodes ended with different parameters: rank 0 has 'abc' at step 9, rank 1 has 'abd' at step 9
+> close 1
+> goodbye 2 70 the nodes ended with different parameters: rank 0 has 'abc' at step 9, rank 1 has 'abd' at step 9
+> close 2
+> finish 70 the nodes ended with different parameters: rank 0 has 'abc' at step 9, rank 1 has 'abd' at step 9
+)");
+}
+
+TEST_CASE("coordinator: a death after everything is done changes nothing") {
+  story(plan(), kTwoTrain + R"(# rank 1 dies after the last step: its work is done
+state 1 final step 9
+> keep
+> write final step 9
+done 1 step 9 sha abc summary
+lost 2 gone
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
+written final step 9
+> announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
+> goodbye 1 0
+> close 1
+> finish 0
+)");
+}
+
+TEST_CASE("coordinator: rank 0 dies before its final state came, and the others say it again") {
+  story(plan(), kTwoTrain + R"(# rank 0 dies before its final state is here: the others say it again
+done 2 step 9 sha abc
+lost 1 gone
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":1,"step":0}
+> pause 2 gen 2
+paused 2 gen 2 step 9
+> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
+> announce {"event":"group","generation":2,"step":9,"nodes":1,"owner":[0,0,0,0]}
+state 2 final step 9
+> keep
+> write final step 9
+done 2 step 9 sha abc summary
+written final step 9
+> announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
+> goodbye 2 0
+> close 2
+> finish 0
+)");
+}
+
+TEST_CASE("coordinator: a resumed run serves the checkpoint; a message of an old generation changes nothing") {
+  coord::Plan resumed = plan();
+  resumed.kept_step = 20;
+  story(resumed, R"(arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+arrive 2
+> welcome 2 to run
+ready 2
+> pause 2 gen 1
+paused 2 gen 1 step -1
+paused 1 gen 1 step -1
+> serve 1
+> serve 2
+> start 1 gen 1 rank 0 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 1 rank 1 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":20}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":20}
+> announce {"event":"group","generation":1,"step":20,"nodes":2,"owner":[0,0,1,1]}
+# everything of generation 1 comes too late
+lost 2 gone
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 1 step 30
+paused 1 gen 2 step 21
+> start 1 gen 2 rank 0 step 21 members 10.0.0.1:7001 owner 0000
+> announce {"event":"group","generation":2,"step":21,"nodes":1,"owner":[0,0,0,0]}
+done 1 step 40 sha x
+stop 130
+> signal 1 pause
+paused 1 gen 2 step 25
+> send-state 1
+lost 1 gone
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":2,"step":40}
+> finish 130 asked to stop
+)");
+}
+
+TEST_CASE("coordinator: who differs in version, data, model or arithmetic is refused with both values") {
+  story(plan(), R"~(arrive 1 version=dl_0
+> refuse 1 76 versions differ: the node is 'dl_0' (protocol 1), the coordinator is 'dl 1' (protocol 1)
+> close 1
+> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 1), ours is 'dl 1' (protocol 1)"}
+arrive 2 protocol=9
+> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 1)
+> close 2
+> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 1)"}
+arrive 3
+> welcome 3 to run
+ready 3 manifest=x
+> refuse 3 76 node and coordinator disagree: its data has manifest 'x', the run's has 'm'
+> close 3
+> announce {"event":"refused","host":"h3","pid":33,"reason":"its data has manifest 'x', the run's has 'm'"}
+arrive 4
+> welcome 4 to run
+ready 4 parameters=11
+> refuse 4 76 node and coordinator disagree: its model has 11 parameters, the run's has 10
+> close 4
+> announce {"event":"refused","host":"h4","pid":44,"reason":"its model has 11 parameters, the run's has 10"}
+arrive 5
+> welcome 5 to run
+ready 5 arithmetic=openblas-Haswell
+> refuse 5 76 node and coordinator disagree: its arithmetic is 'openblas-Haswell', the run's is 'defined'
+> close 5
+> announce {"event":"refused","host":"h5","pid":55,"reason":"its arithmetic is 'openblas-Haswell', the run's is 'defined'"}
+arrive 6
+> welcome 6 to run
+goodbye 6 65 shard-0003.dls: the digest differs
+> goodbye 6 65 shard-0003.dls: the digest differs
+> close 6
+> finish 65 the node at 'h6' (pid 66): shard-0003.dls: the digest differs
+)~");
+}
+
+TEST_CASE("coordinator: a group that is never complete ends the run with 69 after --wait") {
+  coord::Plan impatient = plan();
+  impatient.wait_ns = 2'000'000'000;
+  story(impatient, R"(arrive 1
+> welcome 1 to run
+at 1
+beat 1
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+at 2
+beat 1
+at 3
+beat 1
+at 3.1
+> goodbye 1 69 waited 2 s for nodes: 1 of 2 is ready
+> close 1
+> finish 69 waited 2 s for nodes: 1 of 2 is ready
+)");
+}
+
+TEST_CASE("coordinator: when all nodes are gone it waits for new ones, and serves what it holds") {
+  coord::Plan kept = plan();
+  kept.nodes = 1;
+  kept.wait_ns = 2'000'000'000;
+  story(kept, R"(arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 owner 0000
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":1,"owner":[0,0,0,0]}
+state 1 checkpoint step 5
+> keep
+> write checkpoint step 5
+lost 1 killed
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":1,"step":0}
+written checkpoint step 5
+> announce {"event":"checkpoint","step":5,"checkpoint":"step-5"}
+arrive 2 address=127.0.0.1 via=127.0.0.1
+> welcome 2 to run
+ready 2
+> pause 2 gen 2
+paused 2 gen 2 step -1
+> serve 2
+> start 2 gen 2 rank 0 step 5 members 127.0.0.1:7002 owner 0000
+> announce {"event":"joined","rank":0,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":2,"step":5}
+> announce {"event":"group","generation":2,"step":5,"nodes":1,"owner":[0,0,0,0]}
+lost 2 killed
+> announce {"event":"lost","rank":0,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
+at 1
+at 2
+at 2.1
+> finish 69 waited 2 s for nodes: 0 of 1 are ready
+)");
+}
+
+TEST_CASE("coordinator: nodes beyond the shards stand by; a loopback peer is found where we were found") {
+  coord::Plan small = plan();
+  small.shard_samples = {5, 5};
+  small.nodes = 3;
+  story(small, R"(arrive 1 address=127.0.0.1 via=127.0.0.1
+> welcome 1 to run
+arrive 2 address=10.0.0.2 via=10.0.0.99
+> welcome 2 to run
+arrive 3
+> welcome 3 to run
+ready 1
+> pause 1 gen 1
+ready 2
+> pause 2 gen 1
+ready 3
+> pause 3 gen 1
+paused 1 gen 1 step -1
+paused 2 gen 1 step -1
+paused 3 gen 1 step -1
+> start 1 gen 1 rank 0 step 0 members 127.0.0.1:7001 10.0.0.2:7002 owner 01
+> start 2 gen 1 rank 1 step 0 members 10.0.0.99:7001 10.0.0.2:7002 owner 01
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,1]}
+)");
+}
+
+TEST_CASE("coordinator: a write that fails ends the run with its code") {
+  story(plan(), kTwoTrain + R"(state 1 checkpoint step 5
+> keep
+> write checkpoint step 5
+write-failed 74 run/step-5: write: no space left on device
+> goodbye 1 74 the coordinator cannot write: run/step-5: write: no space left on device
+> close 1
+> goodbye 2 74 the coordinator cannot write: run/step-5: write: no space left on device
+> close 2
+> finish 74 run/step-5: write: no space left on device
+)");
+}
