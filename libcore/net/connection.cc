@@ -31,11 +31,13 @@ std::string words(const error_code& error) {
 
 }  // namespace
 
-Connection::Connection(Loop& loop, std::unique_ptr<Stream> stream, std::string peer)
+Connection::Connection(Loop& loop, std::unique_ptr<Stream> stream, std::string peer,
+                       std::string local_host)
     : loop_(loop),
       stream_(std::move(stream)),
       peer_(std::move(peer)),
       peer_host_(peer_.substr(0, peer_.rfind(':'))),
+      local_host_(std::move(local_host)),
       buffer_(kBufferBytes),
       idle_timer_(loop),
       linger_timer_(loop) {
@@ -87,7 +89,7 @@ void Connection::send_bulk(Type type, std::uint32_t generation, std::uint64_t se
   Header header;
   header.type = type;
   header.generation = generation;
-  header.sequence = sequence;
+  header.sequence = is_bulk(type) ? sequence : next_out_++;
   std::size_t length = 0;
   for (const ByteView piece : pieces) {
     length += piece.size();

@@ -39,7 +39,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::function<void(const std::string& reason)> closed;
   };
 
-  Connection(Loop& loop, std::unique_ptr<Stream> stream, std::string peer);
+  Connection(Loop& loop, std::unique_ptr<Stream> stream, std::string peer,
+             std::string local_host = {});
   ~Connection();
 
   // Starts to read. Called again, replaces the callbacks (also from within one).
@@ -58,7 +59,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
   void send(Type type, ByteView payload, std::uint32_t generation = 0);  // copies the payload
   // Queues a frame whose payload is these pieces one after the other, without copying them: they stay
-  // as they are until `sent`, or until the connection is gone. `sequence` is the sender's business.
+  // as they are until `sent`, or until the connection is gone. `sequence` is the sender's business
+  // where the type is bulk; other frames are numbered as by send().
   void send_bulk(Type type, std::uint32_t generation, std::uint64_t sequence,
                  std::span<const ByteView> pieces, std::function<void()> sent = {});
   // Writes what is queued now, instead of at the end of the callback.
@@ -74,6 +76,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_open() const { return state_ == State::open; }
   const std::string& peer() const { return peer_; }            // "127.0.0.1:7000"
   const std::string& peer_host() const { return peer_host_; }  // "127.0.0.1"
+  // Our own address on this connection, where a listener made it: what the peer found us at.
+  const std::string& local_host() const { return local_host_; }
 
  private:
   enum class State { idle, open, closing, closed };
@@ -101,7 +105,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Loop& loop_;
   std::unique_ptr<Stream> stream_;
-  std::string peer_, peer_host_;
+  std::string peer_, peer_host_, local_host_;
   std::shared_ptr<Events> events_;
   State state_ = State::idle;
   std::uint32_t most_bytes_ = 0;

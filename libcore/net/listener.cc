@@ -62,8 +62,10 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
     error_code error;
     const Tcp::endpoint from = socket.remote_endpoint(error);
     if (error) return;  // gone again
+    const Tcp::endpoint at = socket.local_endpoint(error);
+    if (error) return;
     accepted(std::make_shared<Connection>(loop, make_stream(std::move(socket)),
-                                          to_string(address_of(from))));
+                                          to_string(address_of(from)), address_of(at).host));
   }
 
   void close() {
