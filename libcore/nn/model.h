@@ -44,9 +44,9 @@ class Model {
   // Sums, over each group of consecutive segments, of the gradients of the loss (times the rows'
   // weights, not divided by anything). Group g covers the next group_sizes[g] segments; within a
   // group, segments' chains are added in the canonical tree over that many leaves (base/tree.h).
-  // partials[g] (parameter_count floats each, any content) is overwritten. losses[i] becomes the sum
-  // of segment i's weighted row losses, before the first call of ready(). ready(b) is called on this thread when buckets()[b] of every
-  // partial is final. A batch of no rows gives zeros.
+  // partials[g] (parameter_count floats each, any content) is overwritten. losses[i] becomes the
+  // sum of segment i's weighted row losses, before the first call of ready(). ready(b) is called on
+  // this thread when buckets()[b] of every partial is final. A batch of no rows gives zeros.
   void backprop(const Batch& batch, std::span<const std::uint32_t> group_sizes,
                 std::span<float* const> partials, std::span<double> losses,
                 const std::function<void(std::size_t)>& ready);
