@@ -337,6 +337,17 @@ void Connection::end_quietly() {
   if (done) done();
 }
 
+void Connection::drop() {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  idle_timer_.cancel();
+  linger_timer_.cancel();
+  stream_->close();
+  out_.clear();
+  target_ = {};
+  queued_ = target_filled_ = begin_ = end_ = 0;
+}
+
 void Connection::abort(const std::string& reason) { fail_soon(reason); }
 
 // Not at once: the caller may be in the middle of sending to everybody. What the peer said before it

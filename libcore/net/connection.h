@@ -73,6 +73,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Closes at once; `closed` is called with the reason, from the loop, not from within this call.
   void abort(const std::string& reason);
 
+  // Closes at once, without a callback: when this returns, no byte of what was given to send_bulk() or by
+  // place() is touched any more.
+  void drop();
+
   bool is_open() const { return state_ == State::open; }
   const std::string& peer() const { return peer_; }            // "127.0.0.1:7000"
   const std::string& peer_host() const { return peer_host_; }  // "127.0.0.1"

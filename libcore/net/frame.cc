@@ -51,12 +51,14 @@ std::uint32_t max_length(Type type) {
     case Type::part: return 1024 * kMiB;
     case Type::result: return 1024 * kMiB;
     case Type::record: return 64 * kKiB;
+    case Type::gather: return 16 * kMiB;
   }
   return 0;
 }
 
 bool is_bulk(Type type) {
-  return type == Type::part || type == Type::result || type == Type::record;
+  return type == Type::part || type == Type::result || type == Type::record ||
+         type == Type::gather;
 }
 
 bool checks_payload(Type type) { return type != Type::part && type != Type::result; }

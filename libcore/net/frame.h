@@ -40,7 +40,8 @@ struct Header {
 // The longest payload that a frame of this type may have.
 std::uint32_t max_length(Type type);
 
-// Payloads that go straight to a place which the receiver knows beforehand: part, result, record.
+// Payloads that go straight to a place which the receiver knows beforehand: part, result, record,
+// gather.
 bool is_bulk(Type type);
 // Whether the payload has a checksum: all but part and result.
 bool checks_payload(Type type);

@@ -62,6 +62,7 @@ std::string_view name(Type type) {
     case Type::part: return "part";
     case Type::result: return "result";
     case Type::record: return "record";
+    case Type::gather: return "gather";
   }
   return "?";
 }

@@ -50,6 +50,7 @@ enum class Type : std::uint8_t {
   part = 33,    // raw float32: a rank's partial sums
   result = 34,  // raw float32: totals
   record = 35,
+  gather = 36,  // raw bytes between rounds
 };
 
 std::string_view name(Type type);  // "hello"; "?" for a number that is none

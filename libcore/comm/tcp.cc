@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+#include "comm/tcp.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/workers.h"
+#include "comm/mesh_hello.h"
+#include "comm/solo.h"
+#include "comm/tcp_group.h"
+#include "net/dial.h"
+#include "net/listener.h"
+
+namespace dl::comm {
+
+using net::Connection;
+using net::Header;
+using net::Milliseconds;
+
+namespace {
+
+constexpr Milliseconds kHelloLimit(10000);  // a stranger that says nothing
+constexpr Milliseconds kDialAgain(20);      // after a peer that closed before it answered
+constexpr std::size_t kMostWaiting = 4096;  // peers that came before our own Start
+constexpr std::uint32_t kHelloBytes = 256;
+
+class TcpCommunicator : public Communicator {
+ public:
+  explicit TcpCommunicator(std::shared_ptr<TcpRounds> rounds) : rounds_(std::move(rounds)) {}
+  ~TcpCommunicator() override { rounds_->leave(); }
+
+  std::uint32_t rank() const override { return rounds_->group().rank; }
+  std::uint32_t size() const override {
+    return static_cast<std::uint32_t>(rounds_->group().members.size());
+  }
+  void start(std::size_t bucket, std::span<const float* const> partials) override {
+    rounds_->start(bucket, partials);
+  }
+  void wait(std::size_t bucket) override { rounds_->wait(bucket); }
+  void post(ByteView record) override { rounds_->post(record); }
+  ByteView collect() override { return rounds_->collect(); }
+  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override {
+    return rounds_->gather(mine, sizes);
+  }
+
+ private:
+  std::shared_ptr<TcpRounds> rounds_;
+};
+
+}  // namespace
+
+// All of it on the loop.
+struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
+  explicit State(net::Loop& its_loop) : loop(its_loop) {}
+
+  struct Waiting {
+    MeshHello hello;
+    std::shared_ptr<Connection> connection;
+  };
+
+  void accepted(const std::shared_ptr<Connection>& connection) {
+    if (waiting.size() + strangers.size() >= kMostWaiting) return;  // dropped
+    strangers.push_back(connection);
+    connection->bound(kHelloBytes);
+    connection->idle_limit(kHelloLimit);
+    Connection::Events events;
+    const std::weak_ptr<State> weak = weak_from_this();
+    const std::weak_ptr<Connection> who = connection;
+    events.message = [weak, who](const Header& header, ByteView payload) {
+      const auto self = weak.lock();
+      const auto from = who.lock();
+      if (!self || !from) return;
+      if (header.type != net::Type::mesh_hello) fail(Exit::data, "a peer that does not say hello");
+      self->greeted(from, net::decode<MeshHello>(payload));
+    };
+    events.closed = [weak, who](const std::string&) {
+      if (const auto self = weak.lock()) self->forget(who.lock());
+    };
+    connection->open(std::move(events));
+  }
+
+  void forget(const std::shared_ptr<Connection>& connection) {
+    std::erase(strangers, connection);
+    std::erase_if(waiting, [&](const Waiting& w) { return w.connection == connection; });
+  }
+
+  void greeted(const std::shared_ptr<Connection>& connection, const MeshHello& hello) {
+    std::erase(strangers, connection);
+    if (std::erase_if(waiting, [&](const Waiting& w) { return w.connection == connection; }) > 0) {
+      connection->drop();  // one hello is enough
+      return;
+    }
+    if (hello.generation <= newest && !claims(hello)) {
+      connection->drop();
+      return;
+    }
+    if (claims(hello)) {
+      claim(connection, hello);
+    } else {
+      waiting.push_back({hello, connection});
+    }
+  }
+
+  bool claims(const MeshHello& hello) const {
+    if (!rounds) return false;
+    const TcpGroup& group = rounds->group();
+    return hello.run_id == group.run_id && hello.generation == group.generation &&
+           hello.rank > group.rank && hello.rank < group.members.size() && !rounds->has(hello.rank);
+  }
+
+  void claim(const std::shared_ptr<Connection>& connection, const MeshHello& hello) {
+    connection->send(own_hello(), hello.generation);
+    connection->flush();
+    join(hello.rank, connection);
+  }
+
+  void join(std::uint32_t rank, const std::shared_ptr<Connection>& connection) {
+    connection->bound(0);
+    connection->idle_limit(Milliseconds(0));
+    rounds->add_peer(rank, connection);
+  }
+
+  MeshHello own_hello() const {
+    const TcpGroup& group = rounds->group();
+    return {net::Text<64>(group.run_id), group.generation, group.rank};
+  }
+
+  void begin(std::shared_ptr<TcpRounds> with, Milliseconds patience) {
+    rounds = std::move(with);
+    newest = rounds->group().generation;
+    deadline_ns = monotonic_ns() + patience.count() * 1'000'000;
+    if (newest <= aborted_generation) {
+      rounds->abort(aborted_reason);
+      return;
+    }
+    for (std::uint32_t rank = 0; rank < rounds->group().rank; ++rank) dial(rank);
+    std::vector<Waiting> now;
+    std::erase_if(waiting, [&](Waiting& w) {
+      if (w.hello.generation > newest) return false;
+      now.push_back(std::move(w));
+      return true;
+    });
+    for (const Waiting& w : now) {
+      if (claims(w.hello)) {
+        claim(w.connection, w.hello);
+      } else {
+        w.connection->drop();
+      }
+    }
+  }
+
+  void dial(std::uint32_t rank) {
+    const auto left = Milliseconds((deadline_ns - monotonic_ns()) / 1'000'000);
+    Peer& peer = dialled[rank];
+    const std::weak_ptr<State> weak = weak_from_this();
+    peer.dial.emplace(loop, rounds->group().members[rank], std::max(left, Milliseconds(1)),
+                      net::Dial::Events{[weak, rank](std::shared_ptr<Connection> connection) {
+                                          if (const auto self = weak.lock()) {
+                                            self->say_hello(rank, std::move(connection));
+                                          }
+                                        },
+                                        [weak, rank](const std::string& reason) {
+                                          if (const auto self = weak.lock()) {
+                                            self->dialled[rank].reason = reason;
+                                          }
+                                        }});
+  }
+
+  void say_hello(std::uint32_t rank, std::shared_ptr<Connection> connection) {
+    Peer& peer = dialled[rank];
+    peer.connection = connection;
+    peer.reason = "no answer to our hello";
+    connection->bound(kHelloBytes);
+    const std::weak_ptr<State> weak = weak_from_this();
+    Connection::Events events;
+    events.message = [weak, rank](const Header& header, ByteView payload) {
+      if (const auto self = weak.lock()) self->answered(rank, header, payload);
+    };
+    events.closed = [weak, rank](const std::string& reason) {
+      const auto self = weak.lock();
+      if (!self) return;
+      // It may not have come to this generation yet, or have left it: the coordinator knows.
+      Peer& closed = self->dialled[rank];
+      closed.connection.reset();
+      closed.reason = reason;
+      if (!closed.again) closed.again.emplace(self->loop);
+      closed.again->after(kDialAgain, [weak, rank] {
+        if (const auto held = weak.lock(); held && held->rounds) held->dial(rank);
+      });
+    };
+    connection->open(std::move(events));
+    connection->send(own_hello(), rounds->group().generation);
+    connection->flush();
+  }
+
+  void answered(std::uint32_t rank, const Header& header, ByteView payload) {
+    if (header.type != net::Type::mesh_hello) fail(Exit::data, "a peer that does not say hello");
+    const auto hello = net::decode<MeshHello>(payload);
+    const TcpGroup& group = rounds->group();
+    if (hello.run_id != group.run_id || hello.generation != group.generation ||
+        hello.rank != rank) {
+      fail(Exit::disagree, "rank {} of generation {} answers, and rank {} of generation {} was called",
+           hello.rank, hello.generation, rank, group.generation);
+    }
+    const std::shared_ptr<Connection> connection = std::move(dialled[rank].connection);
+    join(rank, connection);
+  }
+
+  void end_dialling() { dialled.clear(); }
+
+  void end(const std::shared_ptr<TcpRounds>& which) {
+    if (rounds != which) return;
+    end_dialling();
+    rounds.reset();
+  }
+
+  void abort(std::uint32_t generation, const std::string& reason) {
+    if (generation > aborted_generation) {
+      aborted_generation = generation;
+      aborted_reason = reason;
+    }
+    if (solo_generation <= generation && solo) solo->set(reason);
+    if (!rounds || rounds->group().generation > generation) return;
+    end_dialling();
+    rounds->abort(reason);
+  }
+
+  struct Peer {
+    std::optional<net::Dial> dial;
+    std::optional<net::Timer> again;
+    std::shared_ptr<Connection> connection;  // until it has answered
+    std::string reason = "no connection yet";
+  };
+
+  net::Loop& loop;
+  std::unique_ptr<net::Listener> listener;
+  std::vector<std::shared_ptr<Connection>> strangers;  // have not said hello
+  std::vector<Waiting> waiting;                         // of a generation to come
+  std::shared_ptr<TcpRounds> rounds;
+  std::shared_ptr<AbortFlag> solo;
+  std::uint32_t solo_generation = 0;
+  std::map<std::uint32_t, Peer> dialled;
+  std::uint32_t newest = 0;
+  std::int64_t deadline_ns = 0;
+  std::uint32_t aborted_generation = 0;
+  std::string aborted_reason;
+};
+
+TcpMesh::TcpMesh(net::Loop& loop, const net::Address& listen)
+    : state_(std::make_shared<State>(loop)) {
+  loop.call([&] {
+    flush_denormals();  // the loop's thread adds
+    state_->listener = std::make_unique<net::Listener>(
+        loop, listen, [weak = std::weak_ptr(state_)](std::shared_ptr<Connection> connection) {
+          if (const auto state = weak.lock()) state->accepted(connection);
+        });
+  });
+}
+
+TcpMesh::~TcpMesh() {
+  net::Loop& loop = state_->loop;
+  loop.call([&] {
+    state_->listener.reset();
+    state_->strangers.clear();
+    state_->waiting.clear();
+    state_->dialled.clear();
+    state_.reset();
+  });
+}
+
+std::uint16_t TcpMesh::port() const { return state_->listener->port(); }
+
+std::unique_ptr<Communicator> TcpMesh::connect(const TcpGroup& group, const SumPlan& plan,
+                                               std::span<float> result, Milliseconds patience,
+                                               const TcpTuning& tuning) {
+  if (group.members.size() != plan.ranks() || group.rank >= plan.ranks()) {
+    fail(Exit::bug, "a plan for {} ranks, and rank {} of {} members", plan.ranks(), group.rank,
+         group.members.size());
+  }
+  net::Loop& loop = state_->loop;
+  if (plan.ranks() == 1) {
+    auto flag = std::make_shared<AbortFlag>();
+    loop.call([&] {
+      state_->newest = group.generation;
+      state_->solo = flag;
+      state_->solo_generation = group.generation;
+      if (group.generation <= state_->aborted_generation) flag->set(state_->aborted_reason);
+    });
+    flag->check();
+    return std::make_unique<Solo>(plan, result, flag);
+  }
+  auto rounds = std::make_shared<TcpRounds>(loop, group, plan, result, tuning);
+  auto communicator = std::make_unique<TcpCommunicator>(rounds);
+  loop.call([&] { state_->begin(rounds, patience); });
+  std::string text;
+  for (const std::uint32_t rank : rounds->wait_for_peers(patience)) {
+    loop.call([&] {
+      const auto peer = state_->dialled.find(rank);
+      text += fmt::format("; rank {} ({}): {}", rank, net::to_string(group.members[rank]),
+                          peer == state_->dialled.end() ? "did not come" : peer->second.reason);
+    });
+  }
+  if (!text.empty()) {
+    loop.call([&] { state_->end(rounds); });
+    throw RoundAborted(fmt::format("the group of generation {} did not meet within {:.1f} s{}",
+                                   group.generation, static_cast<double>(patience.count()) * 1e-3,
+                                   text));
+  }
+  return communicator;
+}
+
+void TcpMesh::abort(std::uint32_t generation, const std::string& reason) {
+  const auto now = [weak = std::weak_ptr(state_), generation, reason] {
+    if (const auto state = weak.lock()) state->abort(generation, reason);
+  };
+  if (state_->loop.inside()) {
+    now();
+  } else {
+    state_->loop.post(now);
+  }
+}
+
+}  // namespace dl::comm

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// One generation's group over TCP: what the loop does with frames, and what the training thread waits
+// for. Internal to comm; tcp.h says how it works.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include "comm/layout.h"
+#include "comm/tree_sum.h"
+#include "net/connection.h"
+
+namespace dl::comm {
+
+class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
+ public:
+  TcpRounds(net::Loop& loop, const TcpGroup& group, const SumPlan& plan, std::span<float> result,
+            const TcpTuning& tuning);
+
+  // On the training thread.
+  void start(std::size_t bucket, std::span<const float* const> partials);
+  void wait(std::size_t bucket);
+  void post(ByteView record);
+  ByteView collect();
+  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes);
+  // Waits until every peer is there, at most so long; the ranks that are missing.
+  std::vector<std::uint32_t> wait_for_peers(net::Milliseconds patience);
+  // Sends what is still to be sent, then lets go of all connections. Any thread.
+  void leave();
+
+  // On the loop.
+  const TcpGroup& group() const { return group_; }
+  bool has(std::uint32_t rank) const { return static_cast<bool>(peers_[rank].connection); }
+  void add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection);
+  // Lets go of all connections, then tells the training thread. What is sent is a whole round's or
+  // nothing: the training thread may touch its floats again when it has been told.
+  void abort(const std::string& reason);
+
+ private:
+  struct Start {
+    std::size_t bucket = 0;
+    std::vector<const float*> partials;
+  };
+  struct Peer {
+    std::shared_ptr<net::Connection> connection;
+    std::string lost;                    // why, once it is gone
+    std::uint64_t records = 0;           // rounds whose record is here
+    std::uint64_t gathers = 0;           // calls whose bytes are here
+    Bytes gathered[2];                   // by parity of the call
+    std::vector<std::uint64_t> parts;    // by piece: rounds whose parts are here
+    std::vector<std::uint64_t> results;  // by piece: rounds whose total is here
+  };
+  struct BucketState {
+    std::uint64_t started = 0;   // rounds
+    std::uint64_t left = 0;      // of this round: totals to come, to be made and to be sent
+    std::vector<const float*> partials;
+  };
+
+  void wake();
+  void take_inbox();
+  void begin(const Start& start);
+  void send_parts(std::uint32_t piece);
+  void send_record();
+  bool abort_if_lost();
+  std::span<std::byte> place(std::uint32_t from, const net::Header& header);
+  void placed(std::uint32_t from, const net::Header& header);
+  void add_if_complete(std::uint32_t piece);
+  void one_less(std::size_t bucket);
+  void count_records();
+  void send_gather();
+  void end_gather();
+  void peer_lost(std::uint32_t rank, const std::string& reason);
+  bool owes(const Peer& peer, std::uint32_t rank) const;
+  std::string called(std::uint32_t rank) const;
+  void drop_all();
+  std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece) const;
+  std::span<std::byte> record_place(std::uint64_t round, std::uint32_t rank);
+  template <typename Condition>
+  void wait_until(Condition met);
+
+  net::Loop& loop_;
+  const TcpGroup group_;
+  const Parts parts_;
+  const Layout layout_;
+  const TreeSum sum_;
+  const std::uint32_t record_bytes_;
+  const std::span<float> result_;
+
+  // The loop's.
+  Staging staging_;
+  std::vector<Peer> peers_;
+  std::vector<BucketState> buckets_;
+  std::vector<std::uint64_t> added_;  // by piece: rounds
+  std::vector<float> outgoing_;       // own parts of one-round pieces, two rounds side by side
+  std::vector<std::uint64_t> outgoing_at_;
+  std::vector<const float*> operands_;
+  std::uint64_t record_round_ = 0;    // of the own record that was sent
+  std::uint64_t gather_call_ = 0;     // that we are in, or were in last
+  bool over_ = false;
+
+  // The training thread's.
+  std::vector<std::uint64_t> rounds_;  // by bucket
+  std::uint64_t posts_ = 0, gathers_ = 0;
+
+  // Shared, under mutex_. Records: by parity of the round; a rank's own is written by its post(), the
+  // others' by the loop before they are counted.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Start> inbox_;
+  std::vector<Start> spare_;
+  bool record_waits_ = false, gather_waits_ = false, woken_ = false;
+  std::vector<std::uint64_t> done_;  // by bucket: rounds
+  std::uint64_t records_done_ = 0;   // rounds
+  std::uint32_t connected_ = 0;
+  std::optional<std::string> aborted_;
+  Bytes records_[2];
+  Bytes own_gather_[2];                // by parity of the call
+  std::vector<std::uint32_t> gather_sizes_;
+  Bytes gathered_;
+  std::uint64_t gathers_done_ = 0;     // calls
+};
+
+}  // namespace dl::comm

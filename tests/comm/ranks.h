@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Ranks as threads, and what their sums must be.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/workers.h"
+#include "comm/local.h"
+#include "comm/tcp.h"
+#include "net/loop.h"
+
+namespace dl::test {
+
+// Shards dealt to ranks, and buckets. The contributions are a function of round, shard and element.
+struct Problem {
+  std::uint32_t shards = 8;
+  std::vector<std::vector<std::uint32_t>> held;  // by rank, ascending
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> buckets;
+  std::uint32_t record_bytes = 8;
+
+  std::uint32_t ranks() const { return static_cast<std::uint32_t>(held.size()); }
+  std::uint64_t size() const {
+    std::uint64_t most = 0;
+    for (const auto& [begin, end] : buckets) most = std::max(most, end);
+    return most;
+  }
+
+  comm::SumPlan plan() const {
+    comm::SumPlan plan;
+    plan.shards = shards;
+    plan.record_bytes = record_bytes;
+    for (const auto& own : held) plan.parts_of_rank.push_back(maximal_subtrees(shards, own));
+    for (const auto& [begin, end] : buckets) plan.buckets.push_back({begin, end});
+    return plan;
+  }
+
+  // Of widely different sizes, so that another order of adding gives other bits.
+  static float leaf(std::uint32_t round, std::uint32_t shard, std::uint64_t element) {
+    std::uint64_t x = (std::uint64_t{round} << 48) ^ (std::uint64_t{shard} << 40) ^ element;
+    x += 0x9e3779b97f4a7c15U;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+    x ^= x >> 31;
+    const auto mantissa = static_cast<float>(static_cast<std::int32_t>(x));
+    return std::ldexp(mantissa, -31 - static_cast<int>((x >> 40) % 12));
+  }
+
+  static float sum(std::uint32_t round, ShardRange range, std::uint64_t element) {
+    if (range.size() == 1) return leaf(round, range.begin, element);
+    const std::uint32_t middle = tree_split(range);
+    return sum(round, {range.begin, middle}, element) + sum(round, {middle, range.end}, element);
+  }
+
+  std::vector<float> total(std::uint32_t round) const {
+    std::vector<float> out(size());
+    for (std::uint64_t i = 0; i < out.size(); ++i) out[i] = sum(round, {0, shards}, i);
+    return out;
+  }
+
+  std::vector<std::vector<float>> parts(std::uint32_t round, std::uint32_t rank) const {
+    std::vector<std::vector<float>> out;
+    for (const ShardRange range : maximal_subtrees(shards, held[rank])) {
+      std::vector<float>& part = out.emplace_back(size());
+      for (std::uint64_t i = 0; i < part.size(); ++i) part[i] = sum(round, range, i);
+    }
+    return out;
+  }
+};
+
+inline Problem dealt(std::uint32_t shards, std::uint32_t ranks, std::uint64_t seed) {
+  Problem problem;
+  problem.shards = shards;
+  problem.held.resize(ranks);
+  Rng rng(seed, Purpose::test, shards, ranks);
+  for (std::uint32_t s = 0; s < shards; ++s) problem.held[rng.below(ranks)].push_back(s);
+  return problem;
+}
+
+// A record that tells round and rank.
+inline Bytes record_of(std::uint32_t bytes, std::uint32_t round, std::uint32_t rank) {
+  Bytes out(bytes);
+  for (std::uint32_t i = 0; i < bytes; ++i) {
+    out[i] = static_cast<std::byte>(round * 31 + rank * 7 + i);
+  }
+  return out;
+}
+
+// Loops and meshes of so many nodes, over loopback.
+struct Nodes {
+  explicit Nodes(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      loops.push_back(std::make_unique<net::Loop>());
+      loops.back()->start();
+      meshes.push_back(
+          std::make_unique<comm::TcpMesh>(*loops.back(), net::Address{"127.0.0.1", 0}));
+    }
+  }
+  ~Nodes() { meshes.clear(); }
+
+  comm::TcpGroup group(std::uint32_t rank, std::uint32_t generation = 1) const {
+    comm::TcpGroup group{"run", generation, rank, {}};
+    for (const auto& mesh : meshes) group.members.push_back({"127.0.0.1", mesh->port()});
+    return group;
+  }
+
+  std::vector<std::unique_ptr<net::Loop>> loops;
+  std::vector<std::unique_ptr<comm::TcpMesh>> meshes;
+};
+
+// One thread per rank; what each threw, or "".
+inline std::vector<std::string> as_threads(std::uint32_t ranks,
+                                           const std::function<void(std::uint32_t)>& work) {
+  std::vector<std::string> thrown(ranks);
+  std::vector<std::thread> threads;
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+    threads.emplace_back([&, rank] {
+      try {
+        work(rank);
+      } catch (const std::exception& e) {
+        thrown[rank] = e.what();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return thrown;
+}
+
+}  // namespace dl::test
