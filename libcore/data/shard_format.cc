@@ -22,8 +22,9 @@ std::uint64_t ShardShape::file_bytes() const {
   return kShardHeaderBytes + last * block_bytes(block_rows) + block_bytes(rows_in(last));
 }
 
-std::uint32_t usual_block_rows(std::uint32_t features) {
-  return std::max(1U, 65536 / 4 / (features + 1));
+std::uint32_t usual_block_rows(std::uint32_t features, std::uint32_t shards) {
+  const std::uint32_t bytes = std::min(1U << 16, (1U << 26) / shards);
+  return std::max(1U, bytes / 4 / (features + 1));
 }
 
 Bytes encode_shard_header(const ShardShape& shape) {

@@ -43,8 +43,9 @@ struct ShardShape {
   bool operator==(const ShardShape&) const = default;
 };
 
-// Rows per block that dl-shard takes: about 64 KiB.
-std::uint32_t usual_block_rows(std::uint32_t features);
+// Rows per block that dl-shard takes: about 64 KiB, less where there are so many shards that the open
+// blocks of all would take more than 64 MiB.
+std::uint32_t usual_block_rows(std::uint32_t features, std::uint32_t shards = 1);
 
 Bytes encode_shard_header(const ShardShape& shape);
 // 65 where the bytes are no header of version 1, or promise another size than `file_bytes`.

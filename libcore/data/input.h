@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// From what stands on the command line to rows: the format is told, the label's column found.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/row_source.h"
+#include "data/schema.h"
+
+namespace dl::data {
+
+struct InputOptions {
+  std::vector<std::string> files;   // "-" is standard input
+  std::string format = "auto";      // auto, csv, tsv, idx
+  std::optional<bool> header;       // tables
+  std::optional<char> separator;    // tables
+  std::string label;                // tables: name or number; empty: the last column
+  std::string labels;               // idx: the file of labels
+  std::function<void()> interrupted;  // called where a signal interrupted a read; may throw
+};
+
+struct OpenedInput {
+  std::unique_ptr<RowSource> rows;
+  Schema schema;  // without classes and scalings, which only the rows tell
+};
+
+// 64 where the options do not fit the format, 65 and 66 as the readers do.
+OpenedInput open_input(const InputOptions& options);
+
+// Bytes of the files as they lie on disk; 0 where one is no regular file.
+std::uint64_t input_bytes(const std::vector<std::string>& files);
+
+}  // namespace dl::data

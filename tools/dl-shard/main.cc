@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// dl-shard(1): rows in, shards out.
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "base/json.h"
+#include "cli.h"
+#include "data/sharder.h"
+#include "show.h"
+
+namespace {
+
+using namespace dl;
+
+cli::Table table() {
+  cli::Table t("dl-shard",
+               "dl-shard [OPTION]... [FILE... | -]\n"
+               "       dl-shard --info DIR [--json]\n"
+               "       dl-shard --verify DIR",
+               "Reads tables or images once and writes shards and manifest.json for training.");
+  t.group("Output")
+      .option("output", "DIR", "where shards and manifest.json go", "shards", 'o')
+      .option("shards", "N", "number of shards", "8", 'n')
+      .option("by", "HOW", "which row goes to which shard: random, round-robin or contiguous", "random")
+      .option("seed", "N", "for all that is random", "1")
+      .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
+      .option("validation", "FRACTION", "part of the rows that is held out to stop early by", "0")
+      .option("scale", "HOW", "standard, minmax or none; fitted on the training part", "standard")
+      .flag("force", "replace what DIR holds");
+  t.group("Input")
+      .option("format", "FORMAT", "auto, csv, tsv or idx", "auto")
+      .option("separator", "CHAR", "between cells; 'tab' is one too [told from the data]")
+      .option("header", "yes|no", "whether files begin with names [told from the data]")
+      .option("label", "COLUMN", "name, or number from 0, negative from the end [the last column]")
+      .option("labels", "FILE", "labels of IDX images")
+      .option("task", "TASK", "classification or regression [told from the labels]");
+  t.group("Instead of writing")
+      .option("info", "DIR", "show what DIR holds")
+      .option("verify", "DIR", "check every file of DIR; exit 1 and its name where one is bad")
+      .flag("json", "one JSON object instead of a table");
+  return t.arguments("FILE", 0, SIZE_MAX);
+}
+
+data::ShardOptions options_of(const cli::Given& given) {
+  data::ShardOptions options;
+  options.input.files = given.arguments();
+  if (options.input.files.empty()) fail(Exit::usage, "FILE is missing (see dl-shard --help)");
+  options.input.format = given.choice("format", {"auto", "csv", "tsv", "idx"});
+  if (given.has("separator")) {
+    const std::string text = given.text("separator");
+    const bool tab = text == "tab" || text == "\\t";
+    if ((!tab && text.size() != 1) || text == "\"" || text == "\n" || text == "\r") {
+      fail(Exit::usage, "--separator: {} is not one character, or 'tab'", shown(text));
+    }
+    options.input.separator = tab ? '\t' : text[0];
+  }
+  if (given.has("header")) options.input.header = given.choice("header", {"yes", "no"}) == "yes";
+  options.input.label = given.text("label");
+  options.input.labels = given.text("labels");
+  options.directory = given.text("output");
+  options.shards = static_cast<std::uint32_t>(given.count("shards", 1, data::kMostShards));
+  options.by = data::by_of(given.choice("by", data::by_names()));
+  options.seed = given.count("seed", 0, UINT64_MAX);
+  options.test = given.number("test", 0, 1);
+  options.validation = given.number("validation", 0, 1);
+  if (!(options.test + options.validation < 1)) {
+    fail(Exit::usage, "--test {} and --validation {} leave nothing to train on", options.test,
+         options.validation);
+  }
+  const std::string scale = given.choice("scale", {"standard", "minmax", "none"});
+  options.scale = scale == "standard" ? data::Scale::standard
+                  : scale == "minmax" ? data::Scale::minmax
+                                      : data::Scale::none;
+  if (given.has("task")) {
+    const bool classes = given.choice("task", {"classification", "regression"}) == "classification";
+    options.task = classes ? data::Task::classification : data::Task::regression;
+  }
+  options.force = given.flag("force");
+  return options;
+}
+
+void show(const cli::Given& given, const std::string& directory, const data::Manifest& manifest) {
+  const std::string text = given.flag("json") ? dump_line(manifest.to_json()) + "\n"
+                                              : manifest_table(directory, manifest);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+Exit verify(const std::string& directory, const Log& log) {
+  const data::Manifest manifest = data::read_manifest(directory);
+  const std::vector<std::string> bad = data::verify_shards(directory, manifest);
+  for (const std::string& line : bad) log.error("{}", line);
+  if (bad.empty()) log.info("{}: all files are as they were written", directory);
+  return bad.empty() ? Exit::ok : Exit::no;
+}
+
+// Every shard is an open file while it is written.
+void allow_open_files(std::uint64_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Exit work(const cli::Given& given, const Log& log) {
+  if (given.has("info") || given.has("verify")) {
+    if (given.has("info") && given.has("verify")) fail(Exit::usage, "--info and --verify: one of them");
+    if (!given.arguments().empty()) {
+      fail(Exit::usage, "stray argument {} (see dl-shard --help)", shown(given.arguments()[0]));
+    }
+    if (given.has("verify")) return verify(given.text("verify"), log);
+    show(given, given.text("info"), data::read_manifest(given.text("info")));
+    return Exit::ok;
+  }
+  data::ShardOptions options = options_of(given);
+  note_signals();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
+  allow_open_files(options.shards + 64);
+  data::Manifest manifest;
+  {
+    ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
+    options.input.interrupted = stop_on_signal;
+    options.progress = [&line](const data::ShardProgress& progress) {
+      stop_on_signal();
+      line.show(progress);
+    };
+    manifest = data::make_shards(options);
+  }
+  if (options.test > 0 && !manifest.test) {
+    log.warning("--test {}: that is less than half a sample, so there is no test part", options.test);
+  }
+  show(given, options.directory.string(), manifest);
+  return Exit::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return dl::cli::run(table(), argc, argv, work); }
