@@ -67,7 +67,7 @@ TEST_CASE("loaded model: metadata that is missing or does not fit the tensors is
   CHECK(with([](auto& c) { c.metadata["model"] = "dense 5 relu"; }) ==
         "c: its 4 tensors with 27 parameters are not those of its model 'dense 5 relu', 4 with 33");
   CHECK(with([](auto& c) { c.metadata["model"] = "conv 3"; }).find("c: model:1:1: 'conv'") == 0);
-  CHECK(with([](auto& c) { c.metadata["ends"]["outputs"] = 4; }) ==
+  CHECK(with([](auto& c) { c.metadata["ends"]["outputs"] = 4U; }) ==
         "c: ends: 2 inputs, 4 outputs and 'softmax_cross_entropy', but the schema asks for 2, 3 "
         "and softmax_cross_entropy");
   CHECK_FALSE(with([](auto& c) { c.tensors[0].name = "1.weight"; }).empty());
