@@ -27,7 +27,8 @@ struct Sync::State {
   std::uint64_t total_steps;
   optim::ScheduleSpec schedule;
   Cursor ahead;         // the replica's cursor, and what closing an epoch made of it
-  Verdict verdict;
+  std::uint64_t epoch = 0;              // closed last
+  Json held_out = Json::object();       // what its judgement said: "test_accuracy", ...
   double busy = 0, wait = 0;
   std::vector<double> losses;
   Bytes record;
@@ -60,7 +61,7 @@ struct Sync::State {
   void apply(const StepTotals& totals);
   void close_epoch();
   Json judge_part(const data::Shard* rows, const char* name, double* loss);
-  void report_epoch(std::uint64_t epoch, const Json& held_out);
+  void report_epoch();
 };
 
 StepTotals Sync::State::step() {
@@ -133,18 +134,16 @@ Json Sync::State::judge_part(const data::Shard* rows, const char* name, double* 
 
 void Sync::State::close_epoch() {
   const std::uint64_t per_epoch = reader.steps_per_epoch();
-  const std::uint64_t epoch = (ahead.step + per_epoch - 1) / per_epoch;
+  epoch = (ahead.step + per_epoch - 1) / per_epoch;
   const bool last = ahead.step >= total_steps;
   if (ahead.epoch_weight > 0) ahead.last_loss = ahead.epoch_loss / ahead.epoch_weight;
   ahead.epoch_loss = ahead.epoch_weight = 0;
-  verdict.epoch = epoch;
-  verdict.train_loss = ahead.last_loss;
 
   if (last || config.patience > 0 || epoch % std::max<std::uint64_t>(config.eval_every, 1) == 0) {
-    verdict.held_out = Json::object();
+    held_out = Json::object();
     if (const data::Shard* rows = data.validation()) {
       double loss = 0;
-      verdict.held_out.update(judge_part(rows, "validation", &loss));
+      held_out.update(judge_part(rows, "validation", &loss));
       const bool better = !ahead.best_loss || loss < *ahead.best_loss;
       if (better) {
         ahead.best_loss = loss;
@@ -157,13 +156,13 @@ void Sync::State::close_epoch() {
       }
     }
     if (const data::Shard* rows = data.test()) {
-      verdict.held_out.update(judge_part(rows, "test", nullptr));
+      held_out.update(judge_part(rows, "test", nullptr));
     }
   }
-  if (group.rank == 0) report_epoch(epoch, verdict.held_out);
+  if (group.rank == 0) report_epoch();
 }
 
-void Sync::State::report_epoch(std::uint64_t epoch, const Json& held_out) {
+void Sync::State::report_epoch() {
   Json line{{"event", "epoch"},
             {"epoch", epoch},
             {"step", ahead.step},
@@ -184,7 +183,17 @@ Sync::Sync(const RunConfig& config, Replica& replica, TrainingData& data, const 
 
 Sync::~Sync() = default;
 
-const Verdict& Sync::verdict() const { return state_->verdict; }
+Json Sync::summary() const {
+  const Cursor& at = state_->ahead;
+  Json json{{"epochs", state_->epoch},
+            {"steps", at.step},
+            {"samples", at.samples},
+            {"seconds", at.seconds},
+            {"samples_per_second", at.seconds > 0 ? static_cast<double>(at.samples) / at.seconds : 0},
+            {"train_loss", at.last_loss}};
+  json.update(state_->held_out);
+  return json;
+}
 
 Ending Sync::run() {
   State& s = *state_;

@@ -26,13 +26,6 @@ struct Hooks {
   std::function<void(coord::StateReason)> save;           // rank 0 only: take the replica's state now
 };
 
-// Figures of the last closed epoch, for `done`.
-struct Verdict {
-  std::uint64_t epoch = 0;
-  double train_loss = 0;
-  Json held_out = Json::object();  // "validation_loss", "test_accuracy" or "test_rmse", ...
-};
-
 // Runs from the replica's step until the run is complete, has stopped early, or the group agreed to
 // pause. `data` must hold this rank's shards; `make_communicator` is called once, with the plan of
 // the sums and the vector they end in. Throws comm::RoundAborted when the group breaks: the
@@ -47,7 +40,8 @@ class Sync {
   ~Sync();
 
   Ending run();
-  const Verdict& verdict() const;
+  // After `finished`: the figures for dl-coord's `done` line.
+  Json summary() const;
 
  private:
   struct State;

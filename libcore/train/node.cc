@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+#include "train/node.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <deque>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/workers.h"
+#include "checkpoint/checkpoint.h"
+#include "comm/tcp.h"
+#include "coord/client.h"
+#include "linalg/arithmetic.h"
+#include "train/replica.h"
+#include "train/sync.h"
+#include "train/training_data.h"
+
+#ifndef DL_VERSION
+#define DL_VERSION "unknown"
+#endif
+
+namespace dl::train {
+
+namespace {
+
+constexpr double kFlushSeconds = 4;              // a leaving node's last words
+constexpr std::int64_t kProgressNs = 100'000'000;
+constexpr net::Milliseconds kMeshPatience{10'000};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
+}
+
+// Everything that follows from the run's configuration.
+struct Work {
+  Work(const RunConfig& c, const NodeOptions& options)
+      : config(c),
+        workers(options.threads),
+        arithmetic(linalg::choose(options.kernel, c.arithmetic)),
+        data(options.data.empty() ? c.data : options.data, c.manifest_sha256),
+        replica(c, arithmetic, workers) {}
+
+  RunConfig config;
+  Workers workers;
+  linalg::Arithmetic arithmetic;
+  TrainingData data;
+  Replica replica;
+};
+
+class Node {
+ public:
+  Node(const NodeOptions& options, const Log& log) : options_(options), log_(log) {
+    loop_.start();
+    mesh_.emplace(loop_, net::Address{"", 0});
+    loop_.call([this] {
+      signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
+                       [this](int number) { arrived(number); });
+      client_.emplace(loop_, settings());
+    });
+  }
+
+  ~Node() {
+    mesh_.reset();
+    loop_.stop();
+    signals_.reset();
+    client_.reset();
+  }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Serves one item after the other until one of them ends the node.
+  int run() {
+    for (;;) {
+      if (signal_ != 0) return leave();
+      const coord::Incoming item = next();
+      const std::optional<int> code =
+          std::visit([this](const auto& message) { return handle(message); }, item);
+      if (code) return *code;
+    }
+  }
+
+ private:
+  coord::ClientSettings settings() {
+    coord::Hello hello;
+    hello.protocol = coord::kProtocol;
+    hello.version = "dl " DL_VERSION;
+    hello.host = host_name();
+    hello.pid = static_cast<std::uint64_t>(::getpid());
+    hello.threads = options_.threads;
+    hello.kernel = linalg::choose(options_.kernel, "defined").kernel_name();
+    hello.mesh_port = mesh_->port();
+    return {.coordinator = options_.coordinator,
+            .wait_seconds = options_.wait_seconds,
+            .hello = hello,
+            .progress = &progress_,
+            .on_pause = [this](std::uint32_t generation) {
+              // 0: the conversation is over, and so is every generation.
+              mesh_->abort(generation - 1, generation == 0 ? "the coordinator is gone"
+                                                           : "the group changes");
+            }};
+  }
+
+  // On the I/O thread. A second signal finds the default action again, which ends the process.
+  void arrived(int number) {
+    signal_ = number;
+    client_->mailbox().put(coord::Signal{});  // wakes a waiting training thread
+    loop_.post([this] { signals_.reset(); });
+  }
+
+  coord::Incoming next() {
+    if (stash_.empty()) return client_->mailbox().take();
+    coord::Incoming item = std::move(stash_.front());
+    stash_.pop_front();
+    return item;
+  }
+
+  int leave() {
+    client_->send(coord::Goodbye{static_cast<std::uint32_t>(128 + signal_),
+                                 fmt::format("left after signal {}", signal_.load())});
+    client_->flush(kFlushSeconds);
+    return 128 + signal_;
+  }
+
+  int refuse(const Error& error) {
+    log_.error("{}", error.what());
+    coord::Refuse last;
+    last.code = static_cast<std::uint32_t>(error.code());
+    last.text = decltype(last.text)::cut(error.what());
+    client_->send(last);
+    client_->flush(kFlushSeconds);
+    return static_cast<int>(error.code());
+  }
+
+  std::optional<int> handle(const coord::Welcome& welcome) try {
+    run_id_ = welcome.run_id.str();
+    const std::string what = "the coordinator's configuration";
+    work_.emplace(RunConfig::from_json(parse_json(welcome.config.str(), what), what), options_);
+    client_->expect_state(work_->replica.state_size());
+    coord::Ready ready;
+    ready.manifest_sha256 = work_->config.manifest_sha256;
+    ready.parameters = work_->replica.model().parameters().size();
+    ready.arithmetic = work_->arithmetic.name();
+    client_->send(ready);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return refuse(error);
+  }
+
+  std::optional<int> handle(const coord::Pause& pause) {
+    client_->send(paused(pause.generation));
+    return std::nullopt;
+  }
+
+  std::optional<int> handle(const coord::SendState&) {
+    send_state(coord::StateReason::asked);
+    return std::nullopt;
+  }
+
+  std::optional<int> handle(const coord::State& state) try {
+    const std::string what = "the coordinator's cursor";
+    const Cursor cursor = Cursor::from_json(parse_json(state.cursor, what), what);
+    if (cursor.step != state.step) {
+      fail(Exit::disagree, "a state of step {} came with a cursor at step {}", state.step, cursor.step);
+    }
+    work_->replica.load(cursor, state.values);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return refuse(error);
+  }
+
+  std::optional<int> handle(const coord::Start& start) try {
+    Group group{.generation = start.generation,
+                .rank = start.rank,
+                .size = static_cast<std::uint32_t>(start.members.size()),
+                .owner = {start.owner.begin(), start.owner.end()}};
+    Replica& replica = work_->replica;
+    if (start.step == 0 && !replica.has_state()) replica.begin_at_seed();
+    if (!replica.has_state() || replica.step() != start.step) {
+      fail(Exit::bug, "generation {} starts at step {}, this node stands at {}", start.generation,
+           start.step, replica.has_state() ? static_cast<std::int64_t>(replica.step()) : -1);
+    }
+    work_->data.hold(group.shards_of(group.rank));
+    ++progress_;
+    train(group, start);
+    return std::nullopt;
+  } catch (const comm::RoundAborted& aborted) {
+    // The group is broken. The coordinator's Pause says so too, unless only we noticed.
+    log_.debug("generation {}: {}", start.generation, aborted.what());
+    if (stash_.empty()) client_->send(paused(start.generation));
+    return std::nullopt;
+  } catch (const Error& error) {
+    return refuse(error);
+  }
+
+  std::optional<int> handle(const coord::Signal&) { return std::nullopt; }  // no round is open
+
+  std::optional<int> handle(const coord::Refuse& refusal) {
+    log_.error("the coordinator refused this node: {}", refusal.text.str());
+    return static_cast<int>(refusal.code);
+  }
+
+  std::optional<int> handle(const coord::Goodbye& goodbye) {
+    if (goodbye.code != 0) log_.info("the coordinator says goodbye: {}", goodbye.text.str());
+    return static_cast<int>(goodbye.code);
+  }
+
+  std::optional<int> handle(const coord::CoordinatorLost& lost) {
+    log_.error("{}", lost.reason);
+    return static_cast<int>(lost.code);
+  }
+
+  coord::Paused paused(std::uint32_t generation) const {
+    coord::Paused message;
+    message.generation = generation;
+    message.step = work_ && work_->replica.has_state()
+                       ? static_cast<std::int64_t>(work_->replica.step())
+                       : -1;
+    return message;
+  }
+
+  void send_state(coord::StateReason reason) {
+    client_->send_state({.step = work_->replica.step(),
+                         .reason = reason,
+                         .cursor = dump_line(work_->replica.cursor().to_json()),
+                         .values = work_->replica.state()});
+  }
+
+  // Control bits for the next step's record. What cannot wait for the end of the step ends the round.
+  std::uint32_t wanted_bits() {
+    std::uint32_t bits = 0;
+    while (std::optional<coord::Incoming> item = client_->mailbox().try_take()) {
+      if (const auto* asked = std::get_if<coord::Signal>(&*item)) {
+        bits |= asked->bits;
+      } else {
+        stash_.push_back(std::move(*item));
+        throw comm::RoundAborted("the coordinator wants something else");
+      }
+    }
+    if (signal_ != 0) bits |= coord::Signal::kPause | coord::Signal::kCheckpoint;
+    return bits;
+  }
+
+  void train(const Group& group, const coord::Start& start) {
+    std::int64_t said = 0;
+    const Hooks hooks{
+        .wanted_bits = [this] { return wanted_bits(); },
+        .progress =
+            [&](const coord::Progress& message) {
+              ++progress_;
+              const std::int64_t now = monotonic_ns();
+              if (now - said < kProgressNs) return;
+              said = now;
+              client_->send(message);
+            },
+        .report = [this](const Json& line) { client_->send(coord::Report{dump_line(line)}); },
+        .save = [this](coord::StateReason reason) { send_state(reason); }};
+    const auto connect = [&](const comm::SumPlan& plan, std::span<float> result) {
+      comm::TcpGroup members{
+          .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};
+      for (const coord::Member& m : start.members) members.members.push_back({m.host.str(), m.port});
+      return mesh_->connect(members, plan, result, kMeshPatience);
+    };
+    Sync sync(work_->config, work_->replica, work_->data, group, connect, hooks);
+    if (sync.run() == Ending::paused) {
+      client_->send(paused(group.generation));
+      return;
+    }
+    coord::Done done;
+    done.step = work_->replica.step();
+    done.params_sha256 = checkpoint::params_sha256(work_->replica.model().parameters());
+    if (group.rank == 0) {
+      send_state(coord::StateReason::final_state);
+      done.summary = dump_line(sync.summary());
+    }
+    client_->send(done);
+  }
+
+  const NodeOptions& options_;
+  const Log& log_;
+  std::atomic<std::uint64_t> progress_{0};
+  std::atomic<int> signal_{0};
+  std::deque<coord::Incoming> stash_;  // came while training, in order
+  std::string run_id_;
+  std::optional<Work> work_;
+  net::Loop loop_;
+  std::optional<comm::TcpMesh> mesh_;
+  std::optional<net::Signals> signals_;
+  std::optional<coord::Client> client_;
+};
+
+}  // namespace
+
+int run_node(const NodeOptions& options, const Log& log) {
+  flush_denormals();
+  Node node(options, log);
+  return node.run();
+}
+
+}  // namespace dl::train

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// One dl-node process: an I/O thread that talks, a training thread that computes, a mailbox between.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace dl::train {
+
+struct NodeOptions {
+  std::string coordinator;       // HOST:PORT
+  std::string data;              // manifest's directory on this machine; empty: the coordinator's
+  unsigned threads = 1;          // compute threads
+  std::string kernel = "automatic";   // automatic, avx512, avx2, scalar
+  double wait_seconds = 60;      // how long to try to reach the coordinator
+};
+
+// Works for one run until the coordinator says goodbye, and returns the exit code. Runs the training
+// on the calling thread. SIGTERM and SIGINT: the group finishes the step, this node leaves it
+// (128+n); a second one ends the process at once.
+int run_node(const NodeOptions& options, const Log& log);
+
+}  // namespace dl::train

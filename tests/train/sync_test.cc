@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// The promise of the shards, with ranks as threads.
+#include "train/sync.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "comm/local.h"
+#include "support/scratch.h"
+#include "support/tiny_data.h"
+
+using namespace dl;
+
+namespace {
+
+train::RunConfig config_for(const fs::path& directory, optim::Kind kind,
+                            nn::Loss loss = nn::Loss::softmax_cross_entropy) {
+  train::RunConfig config;
+  config.data = directory.string();
+  config.manifest_sha256 = data::manifest_digest(directory);
+  config.model = "dense 9 relu; dense 7 tanh";
+  config.ends = {test::kTinyFeatures, loss == nn::Loss::squared_error ? 1U : 3U, loss};
+  config.batch = 40;
+  config.epochs = 3;
+  config.optimizer.kind = kind;
+  config.schedule.lr = kind == optim::Kind::adam ? 0.01 : 0.05;
+  return config;
+}
+
+// What a rank has at the end of a start.
+struct Outcome {
+  std::vector<float> state;
+  train::Cursor cursor;
+  train::Ending ending = train::Ending::finished;
+  Json summary;
+  std::vector<Json> reports;
+  unsigned saves = 0, best_saves = 0;
+};
+
+struct Setting {
+  std::vector<std::uint32_t> owner;         // rank of each shard
+  std::vector<unsigned> threads;            // by rank
+  std::vector<std::string> kernels;         // by rank; "" is automatic
+  std::uint64_t pause_at = UINT64_MAX;      // the last rank asks for a pause in this step
+  const Outcome* from = nullptr;            // a state to go on from
+};
+
+std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting) {
+  const auto ranks = static_cast<std::uint32_t>(setting.threads.size());
+  std::vector<Outcome> outcomes(ranks);
+  std::vector<std::string> errors(ranks);
+  std::mutex mutex;
+  std::unique_ptr<comm::LocalGroup> group;
+  std::vector<std::thread> threads;
+  for (std::uint32_t r = 0; r < ranks; ++r) {
+    threads.emplace_back([&, r] {
+      try {
+        flush_denormals();
+        Outcome& out = outcomes[r];
+        Workers workers(setting.threads[r]);
+        const std::string kernel = setting.kernels.empty() ? "automatic" : setting.kernels[r];
+        const linalg::Arithmetic arithmetic = linalg::choose(kernel, config.arithmetic);
+        train::Replica replica(config, arithmetic, workers);
+        if (setting.from != nullptr) {
+          replica.load(setting.from->cursor, setting.from->state);
+        } else {
+          replica.begin_at_seed();
+        }
+        train::TrainingData data(config.data, config.manifest_sha256);
+        const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner};
+        data.hold(mine.shards_of(r));
+        const train::Hooks hooks{
+            .wanted_bits =
+                [&] {
+                  return r + 1 == ranks && replica.step() + 1 >= setting.pause_at
+                             ? coord::Signal::kPause
+                             : 0U;
+                },
+            .progress = [](const coord::Progress&) {},
+            .report = [&](const Json& line) { out.reports.push_back(line); },
+            .save =
+                [&](coord::StateReason reason) {
+                  ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
+                }};
+        train::Sync sync(
+            config, replica, data, mine,
+            [&](const comm::SumPlan& plan, std::span<float> result) {
+              const std::lock_guard lock(mutex);
+              if (!group) group = std::make_unique<comm::LocalGroup>(plan);
+              return group->rank(r, result);
+            },
+            hooks);
+        out.ending = sync.run();
+        out.summary = sync.summary();
+        out.state = replica.state();
+        out.cursor = replica.cursor();
+      } catch (const std::exception& e) {
+        errors[r] = e.what();
+        const std::lock_guard lock(mutex);
+        if (group) group->abort(e.what());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& error : errors) {
+    if (!error.empty()) throw Error(Exit::data, error);
+  }
+  return outcomes;
+}
+
+Setting alone(std::size_t shards) {
+  return {.owner = std::vector<std::uint32_t>(shards, 0), .threads = {1}, .kernels = {}};
+}
+
+bool same_state(const Outcome& a, const Outcome& b) {
+  return a.state.size() == b.state.size() &&
+         std::memcmp(a.state.data(), b.state.data(), a.state.size() * sizeof(float)) == 0;
+}
+
+const std::vector<std::uint32_t> kSizes = {50, 33, 0, 81, 1, 64, 20};
+
+}  // namespace
+
+TEST_CASE("sync: parameters and slots are the same bits for any nodes, threads, kernels and maps") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes);
+  for (const optim::Kind kind : {optim::Kind::momentum, optim::Kind::adam}) {
+    train::RunConfig config = config_for(dir.path(), kind);
+    config.optimizer.clip_norm = kind == optim::Kind::adam ? 0.5F : 0.0F;
+    config.optimizer.weight_decay = 0.01F;
+    const Outcome wanted = run(config, alone(kSizes.size()))[0];
+    REQUIRE(wanted.reports.size() >= 3);
+    CHECK(wanted.reports.back()["train_loss"] < wanted.reports[1]["train_loss"]);  // it learns
+    const std::vector<Setting> settings = {
+        {.owner = {0, 0, 0, 0, 0, 0, 0}, .threads = {3}, .kernels = {"scalar"}},
+        {.owner = {0, 0, 0, 0, 1, 1, 1}, .threads = {1, 1}, .kernels = {"automatic", "scalar"}},
+        {.owner = {0, 1, 0, 1, 0, 1, 0}, .threads = {2, 1}, .kernels = {}},
+        {.owner = {2, 2, 1, 0, 0, 1, 2}, .threads = {1, 2, 1}, .kernels = {"scalar", "automatic", "automatic"}},
+        {.owner = {3, 3, 1, 1, 0, 0, 3}, .threads = {1, 1, 1, 1}, .kernels = {}},  // rank 2 has nothing
+    };
+    for (const Setting& setting : settings) {
+      for (const Outcome& outcome : run(config, setting)) {
+        CHECK(same_state(outcome, wanted));
+        CHECK(outcome.summary["test_loss"] == wanted.summary["test_loss"]);
+        CHECK(outcome.summary["train_loss"] == wanted.summary["train_loss"]);
+      }
+    }
+  }
+}
+
+TEST_CASE("sync: regression keeps the promise too") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes, data::Task::regression);
+  const train::RunConfig config =
+      config_for(dir.path(), optim::Kind::nesterov, nn::Loss::squared_error);
+  const Outcome wanted = run(config, alone(kSizes.size()))[0];
+  CHECK(wanted.summary.contains("test_rmse"));
+  const Setting three{.owner = {0, 1, 2, 0, 1, 2, 0}, .threads = {1, 1, 1}, .kernels = {}};
+  for (const Outcome& outcome : run(config, three)) CHECK(same_state(outcome, wanted));
+}
+
+TEST_CASE("sync: paused in any step and gone on with on other nodes is never stopped") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes);
+  const train::RunConfig config = config_for(dir.path(), optim::Kind::momentum);
+  const Outcome wanted = run(config, alone(kSizes.size()))[0];
+  const Setting two{.owner = {0, 0, 1, 1, 1, 0, 0}, .threads = {1, 1}, .kernels = {}};
+  const std::uint64_t per_epoch = (249 + 39) / 40;
+  for (const std::uint64_t at : {std::uint64_t{1}, std::uint64_t{5}, per_epoch, 2 * per_epoch - 1, 2 * per_epoch}) {
+    Setting first = two;
+    first.pause_at = at;
+    const std::vector<Outcome> halves = run(config, first);
+    for (const Outcome& half : halves) {
+      CHECK(half.ending == train::Ending::paused);
+      CHECK(half.cursor.step == at);
+      CHECK(same_state(half, halves[0]));
+    }
+    Setting second = alone(kSizes.size());
+    second.from = &halves[0];
+    const Outcome whole = run(config, second)[0];
+    CHECK(same_state(whole, wanted));
+    CHECK(whole.cursor.samples == wanted.cursor.samples);
+    CHECK(whole.summary["train_loss"] == wanted.summary["train_loss"]);
+  }
+}
+
+TEST_CASE("sync: a complete run taken up again closes its last epoch again and is complete") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes);
+  const train::RunConfig config = config_for(dir.path(), optim::Kind::sgd);
+  const Outcome wanted = run(config, alone(kSizes.size()))[0];
+  Setting again = alone(kSizes.size());
+  again.from = &wanted;
+  const Outcome whole = run(config, again)[0];
+  CHECK(whole.ending == train::Ending::finished);
+  CHECK(same_state(whole, wanted));
+  CHECK(whole.summary["test_accuracy"] == wanted.summary["test_accuracy"]);
+  CHECK(whole.summary["train_loss"] == wanted.summary["train_loss"]);
+}
+
+TEST_CASE("sync: early stopping ends all ranks in the same step, also after a pause") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes);
+  train::RunConfig config = config_for(dir.path(), optim::Kind::momentum);
+  config.epochs = 400;
+  config.patience = 2;
+  config.schedule.lr = 0.3;
+  const Outcome wanted = run(config, alone(kSizes.size()))[0];
+  CHECK(wanted.cursor.step < config.total_steps(249));
+  CHECK(wanted.best_saves >= 1);
+  Setting two{.owner = {0, 0, 1, 1, 1, 0, 0}, .threads = {1, 1}, .kernels = {}};
+  two.pause_at = wanted.cursor.step - 1;
+  const std::vector<Outcome> half = run(config, two);
+  two.pause_at = UINT64_MAX;
+  two.from = &half[0];
+  for (const Outcome& outcome : run(config, two)) {
+    CHECK(outcome.cursor.step == wanted.cursor.step);
+    CHECK(same_state(outcome, wanted));
+  }
+}
+
+TEST_CASE("sync: a loss that is not finite names the shard, and that step leaves no trace") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes, data::Task::regression);
+  train::RunConfig config = config_for(dir.path(), optim::Kind::sgd, nn::Loss::squared_error);
+  config.schedule.lr = 1e30;
+  const Setting two{.owner = {0, 0, 1, 1, 1, 0, 0}, .threads = {1, 1}, .kernels = {}};
+  std::string message;
+  try {
+    run(config, two);
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  CHECK(message.find("the loss of shard 0 is not finite in step") == 0);
+}
