@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#include "cli.h"
+#include "net/address.h"
+#include "train/node.h"
+
+using namespace dl;
+
+int main(int argc, char** argv) {
+  cli::Table table("dl-node", "dl-node --coord HOST:PORT [OPTION]...",
+                   "Works for a training run: one node. The coordinator tells it what to do.");
+  table.group("Options")
+      .option("coord", "HOST:PORT", "where the coordinator is (RUN/address says it)")
+      .option("data", "DIR", "the shards on this machine; default: where the coordinator has them")
+      .option("threads", "N", "compute threads", "1")
+      .option("kernel", "NAME", "automatic, avx512, avx2 or scalar; the bits are the same", "automatic")
+      .option("wait", "TIME", "how long to wait for the coordinator", "60s")
+      .config_file();
+  return cli::run(table, argc, argv, [](const cli::Given& given, const Log& log) {
+    if (!given.has("coord")) fail(Exit::usage, "--coord HOST:PORT is missing (see dl-node --help)");
+    train::NodeOptions options;
+    options.coordinator = net::to_string(net::parse_address(given.text("coord")));
+    options.data = given.text("data");
+    options.threads = static_cast<unsigned>(given.count("threads", 1, 1024));
+    options.kernel = given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"});
+    options.wait_seconds = given.seconds("wait");
+    return static_cast<Exit>(train::run_node(options, log));
+  });
+}
