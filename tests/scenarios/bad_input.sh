@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Bad input: one clear line, the right exit code, nothing half-written.
+. "$(dirname "$0")/lib.sh"
+cd "$scratch" || exit 70
+
+# refuses CODE WORD COMMAND...: exit code, one line on stderr that contains WORD
+refuses() {
+  local code=$1 word=$2 got=0
+  shift 2
+  "$@" >out.txt 2>err.txt || got=$?
+  [ "$got" = "$code" ] || { echo "  exit $got instead of $code: $*"; cat err.txt; return 1; }
+  grep -qF -- "$word" err.txt || { echo "  no '$word' in:"; cat err.txt; return 1; }
+  [ "$(wc -l <err.txt)" -le 2 ] || { echo "  more than a line or two:"; cat err.txt; return 1; }
+}
+# shard_refuses NAME CODE WORD OPTION...: and leaves no output directory with anything in it
+shard_refuses() {
+  local name=$1 code=$2 word=$3
+  shift 3
+  rm -rf out
+  fact "dl-shard: $name" refuses "$code" "$word" dl-shard -q -o out "$@"
+  fact "dl-shard: $name: nothing left" test -z "$(ls -A out 2>/dev/null)"
+}
+
+: >empty.csv
+printf '1,2,a\n3,4,b\n5,6\n' >ragged.csv
+{ for i in $(seq 40); do echo "$i,2.5,a"; done; echo "41,oops,b"; } >word.csv
+printf '1,nan,a\n2,3,b\n' >nan.csv
+printf '1,inf,a\n2,3,b\n' >inf.csv
+printf 'x,y,label\n1,2,a\n3,4,b\n' >small.csv
+{ for i in $(seq 40); do echo "$i,$((i * 2)),a"; done; } >one.csv
+printf '1,"2,a\n3,4,b\n' >quote.csv
+shard_refuses "an empty file" 65 empty.csv empty.csv
+shard_refuses "a ragged row" 65 ragged.csv -n 1 --test 0 ragged.csv
+shard_refuses "a word in a number's column" 65 oops -n 2 word.csv
+shard_refuses "NaN" 65 nan -n 1 --test 0 nan.csv
+shard_refuses "infinity" 65 inf -n 1 --test 0 inf.csv
+shard_refuses "a label column that is not there" 65 nosuch --label nosuch small.csv
+shard_refuses "one class only" 65 class one.csv
+shard_refuses "more shards than samples" 65 shards -n 50 --test 0 small.csv
+shard_refuses "no such file" 66 nothere.csv nothere.csv
+shard_refuses "an unclosed quote" 65 quote -n 1 --test 0 quote.csv
+shard_refuses "an unknown option" 64 --magic --magic small.csv
+shard_refuses "-n -1" 64 -1 -n -1 small.csv
+shard_refuses "an option where a value belongs" 64 --json --seed --json small.csv
+zcat "$digits" >digits.csv
+gzip -c digits.csv | head -c 20000 >cut.csv.gz
+shard_refuses "a gzip cut short" 65 cut.csv.gz cut.csv.gz
+if [ "$(id -u)" != 0 ]; then
+  cp digits.csv secret.csv && chmod 000 secret.csv
+  shard_refuses "an unreadable file" 66 secret.csv secret.csv
+fi
+fact "dl-shard: an output that cannot be created" refuses 73 "" dl-shard -q -o /proc/nowhere digits.csv
+disk_full() {
+  (ulimit -f 100; trap '' XFSZ; exits 74 dl-shard -q -o full digits.csv 2>err.txt) || return 1
+  test -z "$(ls -A full 2>/dev/null)"
+}
+fact "dl-shard: a disk that fills" disk_full
+
+dl-shard -q -n 4 -o good digits.csv >/dev/null || exit 70
+cp -r good flipped
+printf '\xff' | dd of=flipped/shard-0002.dls bs=1 seek=5000 conv=notrunc 2>/dev/null
+fact "dl-shard --verify: a flipped bit is 1 and names the file" \
+  refuses 1 shard-0002.dls dl-shard --verify flipped
+
+coord() { dl-coord -q --model 'dense 16 relu' --steps 5 "$@"; }
+fact "dl-coord: a flipped bit in a shard" refuses 65 shard-0002.dls coord --data flipped -o r1 --spawn 2
+fact "dl-coord: no such data" refuses 66 nothere coord --data nothere -o r2 --spawn 1
+fact "dl-coord: --batch 0" refuses 64 --batch coord --data good -o r3 --spawn 1 --batch 0
+fact "dl-coord: --lr nan" refuses 64 --lr coord --data good -o r3 --spawn 1 --lr nan
+fact "dl-coord: an unknown mode" refuses 64 --mode coord --data good -o r3 --spawn 1 --mode magic
+fact "dl-coord: a model that makes no sense, with line and column" refuses 65 "2:7" \
+  dl-coord -q --data good -o r3 --spawn 1 --steps 1 --model 'dense 4 relu
+dense x relu'
+fact "dl-coord: nothing was made for any of them" test ! -e r3/run.json
+busy_port() {
+  coord --data good -o p1 --listen 127.0.0.1:0 --nodes 1 >/dev/null 2>&1 & local c=$!
+  until_true 10 test -s p1/address || return 1
+  refuses 73 "$(cat p1/address)" coord --data good -o p2 --listen "$(cat p1/address)" --nodes 1
+  local result=$?
+  kill $c
+  wait $c 2>/dev/null
+  return $result
+}
+fact "dl-coord: a port in use" busy_port
+
+coord --data good -o run --spawn 1 >/dev/null || exit 70
+latest=$(readlink -f run/latest)
+head -c 3000 "$latest" >cut.safetensors
+fact "dl-eval: a truncated checkpoint" refuses 65 cut.safetensors dl-eval cut.safetensors --data good
+fact "dl-eval: no such checkpoint" refuses 66 nothere dl-eval nothere --data good
+printf '1,2,3\n4,5,6\n' >narrow.csv
+fact "dl-eval: rows of another width" refuses 65 narrow.csv dl-eval run --data narrow.csv
+head -c 3000 "$latest" >run/$(basename "$latest")
+fact "dl-coord: a damaged newest checkpoint and no other: says so, harms nothing" \
+  refuses 65 "$(basename "$latest")" coord --data good -o run --spawn 1
+fact "a full standard output is 74" exits 74 sh -c "dl-shard --info good >/dev/full 2>err.txt"
+diverges() {
+  refuses 65 "not finite" dl-coord -q --data good --model 'dense 64 relu' -o boom --spawn 2 --epochs 50 --lr 1e30
+}
+fact "a loss that runs away is named, with what may help" diverges
+finish

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Nodes die, come back, speak nonsense: the run goes on and the bits stay.
+. "$(dirname "$0")/lib.sh"
+cd "$scratch" || exit 70
+
+dl-shard -q -n 8 -o shards "$digits" >/dev/null || exit 70
+steps=6000
+coord() {
+  dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 128 --optimizer adam \
+    --lr 0.001 --steps $steps --checkpoint-every 1000 --json "$@"
+}
+wanted=$(coord -o calm --spawn 1 >calm.json && field params_sha256 calm.json)
+fact "the undisturbed run ends" test ${#wanted} = 64
+
+start() {  # start NAME NODES: a coordinator and nodes by hand; $c, $nodes, $address
+  local name=$1 n
+  coord -o "$name" --listen 127.0.0.1:0 --nodes "$2" >"$name.json" 2>"$name.log" &
+  c=$!
+  until_true 10 test -s "$name/address" || return 1
+  address=$(cat "$name/address")
+  nodes=()
+  for n in $(seq "$2"); do
+    dl-node -q --coord "$address" 2>>"$name.log" &
+    nodes+=($!)
+  done
+  until_true 20 grep -q first_step "$name.json"
+}
+
+lost() {
+  start lost 3 || { cat lost.log; return 1; }
+  kill -9 "${nodes[1]}"
+  until_true 5 grep -q '"event": *"lost"' lost.json || { cat lost.log; return 1; }
+  wait $c || { cat lost.log; return 1; }
+  grep '"event": *"lost"' lost.json | grep -q "\"pid\": *${nodes[1]}[,}]" || { cat lost.json; return 1; }
+  wait "${nodes[0]}" && wait "${nodes[2]}" || return 1
+  same "$(field params_sha256 lost.json)" "$wanted"
+}
+fact "a killed node is named, the survivors go on to the same bits" lost
+
+frozen() {
+  start frozen 2 || return 1
+  kill -STOP "${nodes[0]}"
+  until_true 6 grep -q '"event": *"lost"' frozen.json
+  local named=$?
+  wait $c || { cat frozen.log; named=1; }
+  kill -9 "${nodes[0]}"
+  [ $named = 0 ] && same "$(field params_sha256 frozen.json)" "$wanted"
+}
+fact "a stopped node is named within seconds, the run goes on to the same bits" frozen
+
+join() {
+  start join 1 || return 1
+  dl-node -q --coord "$address" & local late=$!
+  wait $c || { cat join.log; return 1; }
+  wait $late || return 1
+  [ "$(grep -c '"event": *"joined"' join.json)" -ge 2 ] || { cat join.json; return 1; }
+  same "$(field params_sha256 join.json)" "$wanted"
+}
+fact "a node that joins half way changes no bit" join
+
+respawn() {
+  coord -o respawn --spawn 2 >respawn.json 2>respawn.log & c=$!
+  until_true 20 grep -q first_step respawn.json || return 1
+  pkill -9 -P $c -n dl-node || return 1
+  wait $c || { cat respawn.log; return 1; }
+  same "$(field params_sha256 respawn.json)" "$wanted"
+}
+fact "a spawned node that is killed is started again" respawn
+
+leaves() {
+  start leaves 2 || return 1
+  kill -TERM "${nodes[1]}"
+  exits 143 wait "${nodes[1]}" || return 1
+  wait $c || { cat leaves.log; return 1; }
+  same "$(field params_sha256 leaves.json)" "$wanted"
+}
+fact "a node that is asked to leave does so with 143, the others go on" leaves
+
+noise() {
+  start noise 1 || return 1
+  local port=${address##*:} i
+  for i in 1 2 3 4 5; do
+    (exec 3<>"/dev/tcp/127.0.0.1/$port" && head -c 4096 /dev/urandom >&3; true) 2>/dev/null
+  done
+  wait $c || { cat noise.log; return 1; }
+  same "$(field params_sha256 noise.json)" "$wanted"
+}
+fact "random bytes on the port change nothing" noise
+
+fact "no coordinator there: 69 after --wait" exits 69 dl-node -q --coord 127.0.0.1:1 --wait 300ms
+orphans() {
+  coord -o orphans --spawn 2 >orphans.json 2>/dev/null & c=$!
+  until_true 20 grep -q first_step orphans.json || return 1
+  local children
+  children=$(pgrep -P $c dl-node)
+  kill -9 $c
+  wait $c 2>/dev/null
+  local child
+  for child in $children; do until_true 5 sh -c "! kill -0 $child" || return 1; done
+}
+fact "children never outlive a killed coordinator" orphans
+finish
