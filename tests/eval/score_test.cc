@@ -3,11 +3,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/rng.h"
+#include "data/shard_writer.h"
 #include "eval/predict.h"
 #include "sample.h"
+#include "support/scratch.h"
 
 using namespace dl;
 using namespace dl::eval;
@@ -104,4 +107,48 @@ TEST_CASE("predict: class and probability, or the number in its own units") {
   CHECK(classes[1].code == 0);
   const std::vector<float> out = {1.5F};
   CHECK(predictions(out, kNumber, test::price_schema())[0].number == 106);
+}
+
+TEST_CASE("score: a shard's blocks add up to its score, in whatever way they are shared out") {
+  const test::Scratch dir;
+  constexpr std::uint32_t kRows = 2 * kBlockRows + 88;
+  data::ShardShape shape;
+  shape.rows = kRows;
+  shape.features = 2;
+  shape.classes = 3;
+  data::ShardWriter writer(dir / "s", shape);
+  Rng rng(2, Purpose::test);
+  std::vector<float> features;
+  std::vector<std::uint32_t> wanted;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    for (int j = 0; j < 2; ++j) features.push_back(writer.row()[j] = rng.uniform(-2, 2));
+    wanted.push_back(static_cast<std::uint32_t>(rng.below(3)));
+    writer.end_row(wanted.back());
+  }
+  writer.commit();
+
+  const data::Schema schema = test::flower_schema();
+  const checkpoint::Checkpoint checkpoint = test::checkpoint_of(schema, "dense 4 tanh", 1);
+  Workers workers(1);
+  nn::Model model(nn::parse_model("dense 4 tanh", "m", ends_of(schema)),
+                  linalg::Arithmetic::defined(), workers);
+  std::copy(checkpoint.parameters.begin(), checkpoint.parameters.end(),
+            model.parameters().begin());
+  const data::Shard shard(dir / "s");
+  const Score whole = score(model, shard, schema);
+  CHECK(whole.rows == kRows);
+
+  Score sum;  // the last block first: each is a pure function of its rows
+  std::vector<Score> blocks(block_count(kRows));
+  for (std::uint32_t b = block_count(kRows); b-- > 0;) blocks[b] = score_block(model, shard, schema, b);
+  CHECK(blocks[2].rows == 88);
+  for (const Score& block : blocks) sum.add(block);
+  CHECK(sum.loss == whole.loss);
+  CHECK(sum.correct == whole.correct);
+
+  std::vector<float> outputs(std::size_t{kRows} * 3);
+  model.predict(features, kRows, outputs);
+  const Score at_once = score_outputs(outputs, {kRows, features, wanted, {}, {}}, kClasses, schema);
+  CHECK(at_once.correct == whole.correct);
+  CHECK(at_once.loss == doctest::Approx(whole.loss).epsilon(1e-12));
 }
