@@ -62,7 +62,7 @@ class Sharder {
   }
 
   // Scalings from the training part alone, and the size of every shard.
-  void fit(const Split& split) {
+  void fit(Split& split) {
     Schema& schema = input_.schema;
     Statistics features(schema.features());
     Statistics target(1);
@@ -108,7 +108,7 @@ class Sharder {
     return output_.open(name, shape);
   }
 
-  void write(const Split& split) {
+  void write(Split& split) {
     std::vector<ShardWriter*> shards;
     for (std::uint32_t i = 0; i < options_.shards; ++i) {
       shards.push_back(&open(fmt::format("shard-{:04}.dls", i), shard_rows_[i]));

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -16,6 +17,7 @@ namespace dl::data {
 namespace {
 
 constexpr std::uint32_t kChunkValues = 1U << 15;  // 256 KiB of doubles: half of a small L2
+constexpr std::uint64_t kInMemory = std::uint64_t{64} << 20;  // what comes first never sees the disk
 
 int open_nameless(const fs::path& directory) {
   const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -27,32 +29,34 @@ int open_nameless(const fs::path& directory) {
   return named;
 }
 
-template <typename Narrow>
-bool fits(const double* values, std::size_t count) {
-  bool all = true;
-  for (std::size_t i = 0; i < count; ++i) {
-    all &= static_cast<double>(static_cast<Narrow>(values[i])) == values[i];
+// Looked at in short runs: most tables show at once that they do not fit.
+template <typename Test>
+bool all_of(const double* values, std::size_t count, Test test) {
+  constexpr std::size_t kRun = 128;
+  for (std::size_t begin = 0; begin < count; begin += kRun) {
+    const std::size_t end = std::min(begin + kRun, count);
+    bool all = true;
+    for (std::size_t i = begin; i < end; ++i) all &= test(values[i]);
+    if (!all) return false;
   }
-  return all;
+  return true;
 }
+
+bool fits_float(double x) { return static_cast<double>(static_cast<float>(x)) == x; }
 
 // The cast to an integer is defined only inside its range.
-bool fits_byte(const double* values, std::size_t count) {
-  bool inside = true;
-  for (std::size_t i = 0; i < count; ++i) inside &= values[i] >= 0 && values[i] <= 255;
-  return inside && fits<std::int32_t>(values, count);
-}
+bool in_byte_range(double x) { return x >= 0 && x <= 255; }
+bool is_whole(double x) { return static_cast<double>(static_cast<std::int32_t>(x)) == x; }
 
 template <typename Narrow>
-void narrow(const double* values, std::size_t count, Bytes& out) {
-  out.resize(count * sizeof(Narrow));
-  auto* to = reinterpret_cast<Narrow*>(out.data());
+void narrow(const double* values, std::size_t count, std::byte* out) {
+  auto* to = reinterpret_cast<Narrow*>(out);
   for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<Narrow>(values[i]);
 }
 
 template <typename Narrow>
-void widen(const Bytes& from, std::size_t count, double* values) {
-  const auto* narrow = reinterpret_cast<const Narrow*>(from.data());
+void widen(const std::byte* from, std::size_t count, double* values) {
+  const auto* narrow = reinterpret_cast<const Narrow*>(from);
   for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<double>(narrow[i]);
 }
 
@@ -80,17 +84,31 @@ void Spill::finish() {
 
 void Spill::write_chunk() {
   const std::size_t count = std::size_t{in_chunk_} * width_;
-  Chunk chunk{at_, Kind::doubles};
-  if (fits_byte(values_.data(), count)) {
+  const double* const values = values_.data();
+  Chunk chunk;
+  if (all_of(values, count, in_byte_range) && all_of(values, count, is_whole)) {
     chunk.kind = Kind::bytes;
-    narrow<std::uint8_t>(values_.data(), count, packed_);
-  } else if (fits<float>(values_.data(), count)) {
+  } else if (all_of(values, count, fits_float)) {
     chunk.kind = Kind::floats;
-    narrow<float>(values_.data(), count, packed_);
   }
-  write(std::as_bytes(std::span(labels_).first(in_chunk_)));
-  write(chunk.kind == Kind::doubles ? std::as_bytes(std::span(values_).first(count)) : ByteView(packed_));
-  chunks_.push_back(chunk);
+  const ByteView labels = std::as_bytes(std::span(labels_).first(in_chunk_));
+  const std::uint64_t size = labels.size() + count * size_of(chunk.kind);
+  packed_.resize(size);
+  std::memcpy(packed_.data(), labels.data(), labels.size());
+  std::byte* const to = packed_.data() + labels.size();
+  switch (chunk.kind) {
+    case Kind::bytes: narrow<std::uint8_t>(values, count, to); break;
+    case Kind::floats: narrow<float>(values, count, to); break;
+    case Kind::doubles: std::memcpy(to, values, count * sizeof(double)); break;
+  }
+  if (in_memory_ + size <= kInMemory) {
+    in_memory_ += size;
+    chunk.memory = std::exchange(packed_, {});
+  } else {
+    chunk.offset = at_;
+    write(packed_);
+  }
+  chunks_.push_back(std::move(chunk));
   in_chunk_ = 0;
 }
 
@@ -120,19 +138,18 @@ void Spill::for_each(const std::function<void(std::span<const double>, const Lab
   for (const Chunk& chunk : chunks_) {
     const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, chunk_rows_));
     const std::size_t count = std::size_t{rows} * width_;
-    const auto labels = std::as_writable_bytes(std::span(labels_).first(rows));
-    read(chunk.offset, labels);
-    const std::uint64_t behind = chunk.offset + labels.size();
-    if (chunk.kind == Kind::doubles) {
-      read(behind, std::as_writable_bytes(std::span(values_).first(count)));
-    } else {
-      packed_.resize(count * (chunk.kind == Kind::bytes ? 1 : 4));
-      read(behind, packed_);
-      if (chunk.kind == Kind::bytes) {
-        widen<std::uint8_t>(packed_, count, values_.data());
-      } else {
-        widen<float>(packed_, count, values_.data());
-      }
+    const std::size_t label_bytes = std::size_t{rows} * sizeof(Label);
+    if (chunk.memory.empty()) {
+      packed_.resize(label_bytes + count * size_of(chunk.kind));
+      read(chunk.offset, packed_);
+    }
+    const Bytes& packed = chunk.memory.empty() ? packed_ : chunk.memory;
+    std::memcpy(labels_.data(), packed.data(), label_bytes);
+    const std::byte* const from = packed.data() + label_bytes;
+    switch (chunk.kind) {
+      case Kind::bytes: widen<std::uint8_t>(from, count, values_.data()); break;
+      case Kind::floats: widen<float>(from, count, values_.data()); break;
+      case Kind::doubles: std::memcpy(values_.data(), from, count * sizeof(double)); break;
     }
     for (std::uint32_t i = 0; i < rows; ++i) {
       row(std::span(values_).subspan(std::size_t{i} * width_, width_), labels_[i]);

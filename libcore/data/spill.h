@@ -13,9 +13,9 @@
 
 namespace dl::data {
 
-// Rows of doubles with a label each, written in order, read in order as often as wanted. Lives in a
-// file without a name, which is gone with the object. Chunks of rows are kept in the narrowest of
-// uint8, float32 and float64 that holds all their numbers exactly.
+// Rows of doubles with a label each, written in order, read in order as often as wanted. Chunks of rows
+// are kept in the narrowest of uint8, float32 and float64 that holds all their numbers exactly: the first
+// 64 MiB in memory, the rest in a file without a name, which is gone with the object.
 class Spill {
  public:
   // 73 where the directory does not allow it.
@@ -34,10 +34,12 @@ class Spill {
                 const std::function<void()>& each_chunk);
 
  private:
-  enum class Kind : std::uint8_t { bytes, floats, doubles };
+  enum class Kind : std::uint8_t { bytes = 1, floats = 4, doubles = 8 };
+  static std::size_t size_of(Kind kind) { return static_cast<std::size_t>(kind); }
   struct Chunk {
+    Kind kind = Kind::doubles;
+    Bytes memory;              // empty: it is in the file, at `offset`
     std::uint64_t offset = 0;
-    Kind kind = Kind::bytes;
   };
   void write_chunk();
   void write(ByteView bytes);
@@ -46,7 +48,7 @@ class Spill {
   fs::path directory_;
   std::uint32_t width_, chunk_rows_;
   int fd_ = -1;
-  std::uint64_t at_ = 0, rows_ = 0;
+  std::uint64_t at_ = 0, in_memory_ = 0, rows_ = 0;
   std::uint32_t in_chunk_ = 0;
   std::vector<double> values_;
   std::vector<Label> labels_;
