@@ -3,7 +3,7 @@
 # dl-eval from the outside: figures, predictions, pipelines, and what it refuses.
 # usage: dl-eval.sh DL_EVAL DL_SHARD TRAIN_ALONE SOURCE_ROOT
 set -u
-evaluate=$1 shard=$2 train=$3 root=$4
+evaluate=$(realpath "$1") shard=$(realpath "$2") train=$(realpath "$3") root=$(realpath "$4")
 digits=$root/share/datasets/digits.csv.gz
 dir=$(mktemp -d) || exit 70
 trap 'rm -rf "$dir"' EXIT
