@@ -242,13 +242,13 @@ TEST_CASE("sharder: bad tables are 65 and leave nothing") {
     CHECK((complaint.code == Exit::ok || test::contains(complaint.text, "sample 51 (from 0), column '0'")));
   }
   ShardOptions options = options_for(dir, kSmall);
+  options.directory = dir / "n";
   options.input.label = "a";
   options.input.header = true;
   write_file(dir / "t.csv", "1,2,a\n");
   CHECK(test::contains(test::complaint_of([&] { make_shards(options); }).text, "has no rows below"));
   options.input.header.reset();
   options.input.label = "kind";
-  options.directory = dir / "n";
   CHECK(test::complaint_of([&] { make_shards(options); }).code == Exit::data);
   options.input.label = "";
   options.input.files = {(dir / "missing.csv").string()};
