@@ -25,7 +25,7 @@ x, y = rows[:, :-1], rows[:, -1]
 scaled = []
 for column in schema["columns"]:
     for at in range(column["index"], column["index"] + column.get("width", 1)):
-        scaled.append((x[:, at] - column["scaling"]["shift"]) * column["scaling"]["scale"])
+        scaled.append((x[:, at] - column["shift"]) * column["scale"])
 a = np.stack(scaled, 1).astype(np.float32)
 for layer, act in (("0", lambda v: np.maximum(v, 0)), ("2", np.tanh), ("4", lambda v: v)):
     a = act(a @ tensor(layer + ".weight").T + tensor(layer + ".bias"))
