@@ -31,10 +31,10 @@ cli::Table table() {
   t.group("Input")
       .option("format", "FORMAT", "auto, csv, tsv or idx", "auto")
       .option("separator", "CHAR", "between cells; 'tab' is one too [told from the data]")
-      .option("header", "yes|no", "whether files begin with names [told from the data]")
+      .option("header", "HOW", "whether files begin with names: yes, no or auto", "auto")
       .option("label", "COLUMN", "name, or number from 0, negative from the end [the last column]")
       .option("labels", "FILE", "labels of IDX images")
-      .option("task", "TASK", "classification or regression [told from the labels]");
+      .option("task", "TASK", "classification, regression, or auto: told from the labels", "auto");
   t.group("Instead of writing")
       .option("info", "DIR", "show what DIR holds")
       .option("verify", "DIR", "check every file of DIR; exit 1 and its name where one is bad")
@@ -55,7 +55,8 @@ data::ShardOptions options_of(const cli::Given& given) {
     }
     options.input.separator = tab ? '\t' : text[0];
   }
-  if (given.has("header")) options.input.header = given.choice("header", {"yes", "no"}) == "yes";
+  const std::string header = given.choice("header", {"yes", "no", "auto"});
+  if (header != "auto") options.input.header = header == "yes";
   options.input.label = given.text("label");
   options.input.labels = given.text("labels");
   options.directory = given.text("output");
@@ -72,10 +73,9 @@ data::ShardOptions options_of(const cli::Given& given) {
   options.scale = scale == "standard" ? data::Scale::standard
                   : scale == "minmax" ? data::Scale::minmax
                                       : data::Scale::none;
-  if (given.has("task")) {
-    const bool classes = given.choice("task", {"classification", "regression"}) == "classification";
-    options.task = classes ? data::Task::classification : data::Task::regression;
-  }
+  const std::string task = given.choice("task", {"classification", "regression", "auto"});
+  if (task == "classification") options.task = data::Task::classification;
+  if (task == "regression") options.task = data::Task::regression;
   options.force = given.flag("force");
   return options;
 }

@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# dl-shard from the outside: what it prints, what it leaves, and what it refuses.
+# usage: dl-shard.sh DL_SHARD SOURCE_ROOT
+set -u
+shard=$(realpath "$1") root=$(realpath "$2")
+digits=$root/share/datasets/digits.csv.gz
+dir=$(mktemp -d) || exit 70
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 70
+bad=0
+complain() { echo "$*"; bad=1; }
+# gives CODE PATTERN COMMAND...: the command exits with CODE, prints nothing on standard output, one line
+# on standard error that matches PATTERN, and leaves no directory `m` behind
+gives() {
+  local code=$1 pattern=$2 got
+  shift 2
+  "$@" >out 2>err
+  got=$?
+  [ $got = "$code" ] || complain "$* gave $got, not $code: $(head -3 err)"
+  [ ! -s out ] || complain "$* printed: $(head -3 out)"
+  [ "$(wc -l <err)" = 1 ] || complain "$* said not one line: $(head -3 err)"
+  grep -qF -- "$pattern" err || complain "$* said: $(cat err)"
+  [ ! -e m ] || { complain "$* left something behind"; rm -rf m; }
+}
+field() { grep -o "\"$1\":[^,}]*" | head -1 | cut -d: -f2; }
+sum() { find "$1" -type f | sort | xargs cat | sha256sum; }
+
+# The shipped digits
+"$shard" -o digits --json "$digits" >json 2>err || complain "digits: $(cat err)"
+[ ! -s err ] || complain "not on a terminal, and still it said: $(cat err)"
+[ "$(wc -l <json)" = 1 ] || complain "--json is not one line"
+[ "$(field samples <json)" = 1438 ] || complain "digits: $(field samples <json) training samples"
+[ "$(ls digits | wc -l)" = 10 ] || complain "digits: $(ls digits)"
+[ "$(ls -A digits | wc -l)" = 10 ] || complain "hidden files: $(ls -A digits)"
+"$shard" --info digits --json | cmp -s - json || complain "--info --json is not what the run printed"
+"$shard" --info digits | grep -q 'test.dls  *359' || complain "--info shows no test part"
+"$shard" --verify digits 2>err || complain "--verify: $(cat err)"
+python=$(command -v python3) && { "$python" -m json.tool digits/manifest.json >/dev/null || complain "no JSON"; }
+
+# The same input, options and seed: the same bytes, however the input comes
+zcat "$digits" >digits.csv
+for how in "digits.csv" "$digits"; do
+  "$shard" -q -o again "$how" >/dev/null
+  [ "$(sum again)" = "$(sum digits)" ] || complain "$how gives other bytes"
+  rm -rf again
+done
+"$shard" -q -o again - <digits.csv >/dev/null
+[ "$(sum again)" = "$(sum digits)" ] || complain "standard input gives other bytes"
+rm -rf again
+"$shard" -q -o again - <"$digits" >/dev/null
+[ "$(sum again)" = "$(sum digits)" ] || complain "packed standard input gives other bytes"
+rm -rf again
+head -1000 digits.csv >one.csv
+tail -n +1001 digits.csv | gzip >two.csv.gz
+"$shard" -q -o again one.csv two.csv.gz >/dev/null
+[ "$(sum again)" = "$(sum digits)" ] || complain "two files give other bytes"
+rm -rf again
+"$shard" -q -o again --seed 2 digits.csv >/dev/null
+[ "$(sum again)" != "$(sum digits)" ] || complain "another seed gives the same bytes"
+
+# IDX images: 100 of 2x2 pixels, made here
+{ printf '\0\0\010\3\0\0\0\144\0\0\0\2\0\0\0\2'; for i in $(seq 400); do printf "\\$(printf %o $((i % 256)))"; done; } >images
+{ printf '\0\0\010\1\0\0\0\144'; for i in $(seq 100); do printf "\\$(printf %o $((i % 3)))"; done; } >labels
+gzip -k images labels
+"$shard" --format idx --labels labels.gz --by round-robin -n 3 --test 0.25 --scale minmax -o idx images.gz --json >json ||
+  complain "idx failed"
+[ "$(field samples <json)" = 75 ] || complain "idx: $(field samples <json) training samples"
+"$shard" -q -o idx2 --labels labels --by round-robin -n 3 --test 0.25 --scale minmax images >/dev/null
+[ "$(sum idx2)" = "$(sum idx)" ] || complain "IDX is not told by its magic"
+
+# Tables
+printf 'x;y;kind\n1;2;rose\n3;4;iris\n5;6;rose\n7;8;iris\n' >t.csv
+"$shard" -q -o t -n 2 --test 0 --label kind --json t.csv >json
+grep -q '"separator":";","header":true' json || complain "separator or header not told: $(cat json)"
+grep -q '"classes":\["iris","rose"\]' json || complain "classes: $(cat json)"
+"$shard" -q -o t --force -n 2 --test 0 --label 0 --task regression --json <t.csv - >json 2>err &&
+  complain "words as numbers were taken"
+grep -q "row 2, column 2 ('kind'): 'rose' is not a number" err || complain "said: $(cat err)"
+"$shard" -q -o t --force -n 2 --test 0 --label -3 --json --header yes --separator ';' digits.csv >/dev/null 2>&1 &&
+  complain "a separator that is not there was taken"
+
+# Refusals
+: >empty.csv
+printf '1,2,a\n3,4\n' >ragged.csv
+printf '1,2,a\n3,x,b\n' >word.csv
+printf '1,2,a\n3,nan,b\n' >nan.csv
+printf '1,2,a\n3,4,a\n5,6,a\n' >one-class.csv
+gzip -c digits.csv | head -c 3000 >short.csv.gz
+head -c 200 images >short
+gives 65 "empty.csv: is empty" "$shard" -o m empty.csv
+gives 65 "ragged.csv: row 2: 2 cells" "$shard" -o m ragged.csv
+gives 65 "word.csv: row 2, column 1: 'x' is not a number" "$shard" -o m word.csv
+gives 65 "nan.csv: row 2, column 1: 'nan' is not finite" "$shard" -o m nan.csv
+gives 65 "every label is 'a'" "$shard" -o m one-class.csv
+gives 65 "fewer than the 2000 shards" "$shard" -o m -n 2000 digits.csv
+gives 65 "there is no column 'species'" "$shard" -o m --label species t.csv
+gives 65 "there is no column 65" "$shard" -o m --label 65 digits.csv
+gives 65 "gzip data is damaged or ends early" "$shard" -o m short.csv.gz
+gives 65 "ends inside sample 46" "$shard" -o m --labels labels short
+gives 65 "fewer than there are images" "$shard" -o m --labels <(printf '\0\0\010\1\0\0\0\1\1') images
+gives 66 "missing.csv" "$shard" -o m missing.csv
+gives 66 "is a directory" "$shard" -o m .
+gives 66 "manifest.json" "$shard" --info .
+gives 66 "manifest.json" "$shard" --verify nowhere
+gives 64 "FILE is missing" "$shard" -o m
+gives 64 "--shards: '-1' is not a whole number from 1 to 4096" "$shard" -o m -n -1 digits.csv
+gives 64 "--shards: '0'" "$shard" -o m -n 0 digits.csv
+gives 64 "--test: 'nan'" "$shard" -o m --test nan digits.csv
+gives 64 "leave nothing to train on" "$shard" -o m --test 0.5 --validation 0.5 digits.csv
+gives 64 "--by: 'magic' is not one of random, round-robin, contiguous" "$shard" -o m --by magic digits.csv
+gives 64 "unknown option '--shard'" "$shard" -o m --shard 3 digits.csv
+gives 64 "--output needs a value" "$shard" -o --json digits.csv
+gives 64 "--separator" "$shard" -o m --separator '::' digits.csv
+gives 64 "say --labels FILE" "$shard" -o m images
+gives 64 "--labels FILE is for IDX" "$shard" -o m --format csv --labels labels digits.csv
+gives 73 "digits: holds a manifest already" "$shard" -o digits digits.csv
+gives 73 "digits.csv" "$shard" -o digits.csv/m digits.csv
+
+# --force replaces the whole
+"$shard" -q -o digits --force -n 3 --test 0 digits.csv >/dev/null || complain "--force failed"
+[ "$(ls digits | tr '\n' ' ')" = "manifest.json shard-0000.dls shard-0001.dls shard-0002.dls " ] ||
+  complain "--force left: $(ls digits)"
+
+# --verify names the bad file
+printf 'x' | dd of=digits/shard-0001.dls bs=1 seek=5000 conv=notrunc 2>/dev/null
+gives 1 "digits/shard-0001.dls" "$shard" --verify digits
+truncate -s 100 digits/shard-0001.dls
+gives 1 "digits/shard-0001.dls" "$shard" --verify digits
+
+# A full disk, a signal while reading, a reader that went away
+(ulimit -f 8; gives 74 "m/" "$shard" -o m digits.csv; exit $bad) || bad=1
+for signal in TERM INT; do
+  mkfifo fifo
+  "$shard" -o m fifo >out 2>err &
+  pid=$!
+  exec 3>fifo          # returns when dl-shard has opened its end
+  cat digits.csv >&3
+  kill -$signal $pid
+  exec 3>&-            # should the signal come between two reads, the end of the input wakes it up
+  wait $pid
+  got=$?
+  # A shell's background children ignore SIGINT, until dl-shard asks for it.
+  [ $got = $((128 + $(kill -l $signal))) ] || complain "SIG$signal gave $got: $(cat err)"
+  [ ! -e m ] || { complain "SIG$signal left something behind"; rm -rf m; }
+  rm fifo
+done
+"$shard" -o head digits.csv | head -1 >/dev/null
+[ "${PIPESTATUS[0]}" = 0 ] || complain "a reader that went away is an error"
+[ -f head/manifest.json ] || complain "a reader that went away loses the shards"
+"$shard" -o full digits.csv >/dev/full 2>err
+[ $? = 74 ] || complain "a full standard output is no error"
+
+"$shard" --help | grep -q -- '--validation FRACTION' || complain "--help misses an option"
+"$shard" --version | grep -q '^dl-shard [0-9]' || complain "--version"
+if command -v ldd >/dev/null; then
+  ldd "$shard" | grep -qiE 'blas|lapack|mpi' && complain "dl-shard links BLAS or MPI"
+fi
+nm -C "$shard" 2>/dev/null | grep -q 'boost::asio' && complain "dl-shard links Asio"
+exit $bad
