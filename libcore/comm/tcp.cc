@@ -132,6 +132,7 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
     rounds = std::move(with);
     newest = rounds->group().generation;
     deadline_ns = monotonic_ns() + patience.count() * 1'000'000;
+    end_dialling();
     if (newest <= aborted_generation) {
       rounds->abort(aborted_reason);
       return;

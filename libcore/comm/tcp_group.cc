@@ -278,8 +278,14 @@ void TcpRounds::begin(const Start& start) {
       ++bucket.left;
     } else {
       for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
-        if (layout_.slice(piece, rank).size() == 0) continue;
-        bucket.left += rank == group_.rank ? peers_.size() : 1;
+        if (layout_.slice(piece, rank).size() > 0) ++bucket.left;
+      }
+      if (layout_.slice(piece, group_.rank).size() > 0) {
+        for (Peer& peer : peers_) {
+          if (!peer.connection) continue;
+          ++peer.totals_to_send;
+          ++bucket.left;
+        }
       }
     }
     send_parts(p);
@@ -399,12 +405,15 @@ void TcpRounds::add_if_complete(std::uint32_t p) {
   ++added_[p];
   if (!piece.one_round) {
     const ByteView total = std::as_bytes(std::span(out, slice.size()));
-    for (Peer& peer : peers_) {
-      if (!peer.connection) continue;
-      peer.connection->send_bulk(
+    for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+      if (!peers_[rank].connection) continue;
+      peers_[rank].connection->send_bulk(
           Type::result, group_.generation, frame_number(bucket.started, p), std::span(&total, 1),
-          [weak = weak_from_this(), b = piece.bucket] {
-            if (const auto self = weak.lock()) self->one_less(b);
+          [weak = weak_from_this(), rank, b = piece.bucket] {
+            const auto self = weak.lock();
+            if (!self) return;
+            --self->peers_[rank].totals_to_send;
+            self->one_less(b);
           });
     }
   }
@@ -429,8 +438,9 @@ void TcpRounds::count_records() {
   changed_.notify_all();
 }
 
-// Whether something of the rounds that we have begun is still to come from this peer.
-bool TcpRounds::owes(const Peer& peer, std::uint32_t rank) const {
+// Whether something of the rounds that we have begun is still to come from this peer, or to go to it.
+bool TcpRounds::needs(const Peer& peer, std::uint32_t rank) const {
+  if (peer.totals_to_send > 0) return true;
   if (peer.records < record_round_ || peer.gathers < gather_call_) return true;
   for (std::uint32_t p = 0; p < layout_.pieces().size(); ++p) {
     const Piece& piece = layout_.pieces()[p];
@@ -454,8 +464,8 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
     const std::lock_guard lock(mutex_);
     missing = connected_ < layout_.ranks() - 1;
   }
-  // A peer that has given all that this round needs may leave: the round ends without it.
-  if (missing || owes(peer, rank)) abort(fmt::format("{}: {}", called(rank), reason));
+  // A peer that has given and got all that this round needs may leave: the round ends without it.
+  if (missing || needs(peer, rank)) abort(fmt::format("{}: {}", called(rank), reason));
 }
 
 void TcpRounds::drop_all() {

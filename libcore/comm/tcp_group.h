@@ -50,6 +50,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
     Bytes gathered[2];                   // by parity of the call
     std::vector<std::uint64_t> parts;    // by piece: rounds whose parts are here
     std::vector<std::uint64_t> results;  // by piece: rounds whose total is here
+    std::uint64_t totals_to_send = 0;    // of the buckets that are begun
   };
   struct BucketState {
     std::uint64_t started = 0;   // rounds
@@ -71,7 +72,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void send_gather();
   void end_gather();
   void peer_lost(std::uint32_t rank, const std::string& reason);
-  bool owes(const Peer& peer, std::uint32_t rank) const;
+  bool needs(const Peer& peer, std::uint32_t rank) const;
   std::string called(std::uint32_t rank) const;
   void drop_all();
   std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece) const;
