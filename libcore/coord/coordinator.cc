@@ -312,7 +312,7 @@ void Coordinator::take(const event::Tick& /*event*/) {
     if (silence <= plan_.dead_after_ns) continue;
     silent.emplace_back(
         id, fmt::format("nothing heard for {:.1f} s", static_cast<double>(silence) * 1e-9));
-    out_.push_back(action::Close{id});
+    out_.push_back(action::Close{id, true});
   }
   lose(silent);
   if (phase_ != Phase::forming || ending_ || now_ <= deadline_ns_) return;

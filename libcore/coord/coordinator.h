@@ -83,6 +83,7 @@ struct Send {
 };
 struct Close {  // when what was sent before is written
   NodeId node = 0;
+  bool silent = false;  // it is lost because nothing was heard: it may hang
 };
 struct Keep {};  // the state that just came is now the one to serve and to save
 struct Serve {   // send the kept state
@@ -145,6 +146,8 @@ class Coordinator {
   };
   std::vector<NodeView> nodes() const;
   std::uint32_t generation() const { return generation_; }
+  // What all nodes compute with; empty before the first is ready.
+  const std::string& arithmetic() const { return arithmetic_; }
   std::string phase() const;
 
  private:

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "coord/server.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/clock.h"
+
+namespace dl::coord {
+
+namespace {
+
+constexpr std::size_t kMostUnknown = 64;                 // connections that have not said Hello
+constexpr std::int64_t kHelloWithinNs = 5'000'000'000;
+constexpr std::uint32_t kMostHelloBytes = 1024;
+constexpr net::Milliseconds kLastWords(2000);            // for nodes to hear them
+constexpr net::Milliseconds kChildrenLeave(4000);        // then they are killed
+
+std::string signal_name(int number) {
+  const char* name = ::sigabbrev_np(number);
+  return name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", name);
+}
+
+}  // namespace
+
+Server::Server(net::Loop& loop, const net::Address& listen, const Log& log)
+    : loop_(loop), log_(log), tick_(loop), beat_(loop), patience_(loop),
+      listener_(loop, listen,
+                [this](std::shared_ptr<net::Connection> made) { accept(std::move(made)); }) {
+  signals_ = std::make_unique<net::Signals>(
+      loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGUSR1},
+      [this](int number) { on_signal(number); });
+}
+
+Server::~Server() = default;
+
+void Server::spawn(std::vector<std::string> command, unsigned count) {
+  net::Address address = listener_.address();
+  if (address.host.empty() || address.host == "0.0.0.0") address.host = "127.0.0.1";
+  if (address.host == "::") address.host = "::1";
+  command.push_back("--coord");
+  command.push_back(net::to_string(address));
+  children_ = std::make_unique<Children>(
+      loop_, std::move(command),
+      [this](Exit code, const std::string& text) { tell(event::ChildEnded{code, text}); });
+  children_->start(count);
+}
+
+Ended Server::run(ServerSettings settings) {
+  settings_ = std::move(settings);
+  kept_ = settings_->kept;
+  coordinator_.emplace(settings_->plan, monotonic_ns());
+  writer_ = std::make_unique<Writer>(loop_, settings_->write, [this](const Event& e) { tell(e); });
+  const std::int64_t dead_after_ms = settings_->plan.dead_after_ns / 1'000'000;
+  tick_every_ = net::Milliseconds(std::clamp<std::int64_t>(dead_after_ms / 6, 1, 100));
+  tick();
+  beat();
+  loop_.run();
+  writer_.reset();
+  children_.reset();
+  return *ended_;
+}
+
+void Server::accept(std::shared_ptr<net::Connection> connection) {
+  const auto unknown = std::count_if(peers_.begin(), peers_.end(),
+                                     [](const auto& entry) { return !entry.second.known; });
+  if (ended_ || static_cast<std::size_t>(unknown) >= kMostUnknown) {
+    stranger(connection->peer(), "too many connections that say nothing");
+    return;
+  }
+  const NodeId id = ++last_id_;
+  Peer peer{connection, Outbox(connection), {}, false, monotonic_ns() + kHelloWithinNs, 0};
+  connection->bound(kMostHelloBytes);
+  peers_.emplace(id, std::move(peer));
+  connection->open({.message = [this, id](const net::Header& header,
+                                          ByteView payload) { hear(id, header.type, payload); },
+                    .place = {},
+                    .placed = {},
+                    .closed = [this, id](const std::string& reason) { closed(id, reason); }});
+}
+
+// An Error that leaves this function ends the connection, and closed() hears why.
+void Server::hear(NodeId id, net::Type type, ByteView payload) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  Peer& peer = found->second;
+  using net::decode;
+  const auto said = [&](auto message) { tell(event::Said{id, std::move(message)}); };
+  if (!peer.known) {
+    hear_first(id, peer, type, payload);
+    return;
+  }
+  switch (type) {
+    case net::Type::heartbeat: said(decode<Heartbeat>(payload)); break;
+    case net::Type::progress: said(decode<Progress>(payload)); break;
+    case net::Type::report: said(decode<Report>(payload)); break;
+    case net::Type::ready: said(decode<Ready>(payload)); break;
+    case net::Type::paused: said(decode<Paused>(payload)); break;
+    case net::Type::done: said(decode<Done>(payload)); break;
+    case net::Type::refuse: said(decode<Refuse>(payload)); break;
+    case net::Type::goodbye: said(decode<Goodbye>(payload)); break;
+    case net::Type::state_begin:
+    case net::Type::state_chunk:
+    case net::Type::state_end: hear_state(id, peer, type, payload); break;
+    default: fail(Exit::data, "a {} frame from a node", net::name(type));
+  }
+}
+
+void Server::hear_first(NodeId id, Peer& peer, net::Type type, ByteView payload) {
+  if (type != net::Type::hello) fail(Exit::data, "it began with a {} frame", net::name(type));
+  const Hello hello = net::decode<Hello>(payload);
+  peer.known = true;
+  peer.pid = hello.pid;
+  peer.reader.expect(settings_->state_floats);
+  peer.connection->bound(0);
+  tell(event::Arrived{id, peer.connection->peer_host(), peer.connection->local_host(), hello});
+}
+
+void Server::hear_state(NodeId id, Peer& peer, net::Type type, ByteView payload) {
+  if (type == net::Type::state_begin) {
+    peer.reader.begin(net::decode<StateBegin>(payload));
+  } else if (type == net::Type::state_chunk) {
+    peer.reader.chunk(payload);
+    tell(event::Said{id, Heartbeat{}});
+  } else {
+    auto state = std::make_shared<const State>(peer.reader.end(net::decode<StateEnd>(payload)));
+    const event::StateCame came{id, state->step, state->reason};
+    arrived_ = std::move(state);
+    tell(came);
+    arrived_.reset();
+  }
+}
+
+void Server::closed(NodeId id, const std::string& reason) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end()) return;
+  const bool known = found->second.known;
+  const std::string who = found->second.connection->peer();
+  peers_.erase(found);
+  if (known) {
+    tell(event::Lost{id, reason});
+  } else {
+    stranger(who, reason);
+  }
+}
+
+// Junk on the port is nobody's business but worth a line; a flood of it is worth few.
+void Server::stranger(const std::string& who, const std::string& reason) {
+  ++strangers_;
+  if (!std::has_single_bit(strangers_)) return;
+  log_.warning("{} is no node: {} ({} such so far)", who, reason, strangers_);
+}
+
+void Server::on_signal(int number) {
+  if (number == SIGUSR1) {
+    tell(event::CheckpointAsked{});
+    return;
+  }
+  const std::string name = signal_name(number);
+  if (std::exchange(stop_asked_, true)) {
+    ended_ = Ended{128 + number, name + " came twice: stopped at once"};
+    loop_.stop();
+    return;
+  }
+  log_.info("{}: finishing the step, saving, leaving (once more: at once)", name);
+  tell(event::StopAsked{128 + number, name});
+}
+
+void Server::tick() {
+  const std::int64_t now = monotonic_ns();
+  std::vector<NodeId> late;
+  for (const auto& [id, peer] : peers_) {
+    if (!peer.known && now > peer.deadline_ns) late.push_back(id);
+  }
+  for (const NodeId id : late) closed(id, "no hello within 5 s");
+  tell(event::Tick{});
+  if (settings_->status && now - status_ns_ >= 1'000'000'000) {
+    status_ns_ = now;
+    settings_->status(status());
+  }
+  tick_.after(tick_every_, [this] { tick(); });
+}
+
+void Server::beat() {
+  for (auto& [id, peer] : peers_) {
+    if (peer.known) peer.outbox.send_urgent(Heartbeat{0});
+  }
+  beat_.after(net::Milliseconds(settings_->plan.heartbeat_ms), [this] { beat(); });
+}
+
+// What follows from an action (a node that cannot be written to) waits until all actions are done.
+void Server::tell(const Event& event) {
+  if (ended_ || !coordinator_) return;
+  events_.push_back(event);
+  if (std::exchange(acting_, true)) return;
+  while (!events_.empty()) {
+    const Event next = std::move(events_.front());
+    events_.pop_front();
+    for (const Action& action : coordinator_->on(monotonic_ns(), next)) {
+      std::visit([this](const auto& a) { act(a); }, action);
+    }
+  }
+  acting_ = false;
+}
+
+void Server::act(const action::Send& action) {
+  const auto found = peers_.find(action.node);
+  if (found == peers_.end()) return;
+  std::visit([&](const auto& message) { found->second.outbox.send(message); }, action.message);
+}
+
+void Server::act(const action::Close& action) {
+  const auto found = peers_.find(action.node);
+  if (found == peers_.end()) return;
+  if (action.silent && children_) children_->kill(static_cast<pid_t>(found->second.pid));
+  ++closing_;
+  found->second.connection->close(
+      [this] {
+        --closing_;
+        leave_when_all_gone();
+      },
+      kLastWords);
+  peers_.erase(found);
+}
+
+void Server::act(const action::Keep& /*action*/) { kept_ = arrived_; }
+
+void Server::act(const action::Serve& action) {
+  const auto found = peers_.find(action.node);
+  if (found != peers_.end()) found->second.outbox.send_state(kept_);
+}
+
+void Server::act(const action::Write& action) {
+  writer_->put(action.reason == StateReason::best ? arrived_ : kept_, action.reason);
+}
+
+void Server::act(const action::Announce& action) {
+  try {
+    settings_->announce(action.json);
+  } catch (const Error& error) {
+    events_.push_back(event::WriteFailed{error.code(), error.what()});
+  }
+}
+
+void Server::act(const action::Live& action) {
+  if (settings_->live) settings_->live(action.progress);
+}
+
+void Server::act(const action::Finish& action) {
+  ended_ = Ended{action.code, action.text};
+  peers_.clear();  // those that have not said who they are
+  tick_.cancel();
+  beat_.cancel();
+  children_left_ = children_ != nullptr;
+  if (children_) {
+    children_->dismiss([this] {
+      children_left_ = false;
+      leave_when_all_gone();
+    });
+  }
+  patience_.after(kChildrenLeave, [this] { loop_.stop(); });
+  leave_when_all_gone();
+}
+
+void Server::leave_when_all_gone() {
+  if (ended_ && closing_ == 0 && !children_left_) loop_.stop();
+}
+
+Json Server::status() const {
+  Json nodes = Json::array();
+  for (const Coordinator::NodeView& view : coordinator_->nodes()) {
+    nodes.push_back({{"node", view.node},
+                     {"rank", view.rank ? Json(*view.rank) : Json(nullptr)},
+                     {"host", view.host},
+                     {"pid", view.pid},
+                     {"threads", view.threads},
+                     {"kernel", view.kernel},
+                     {"doing", view.doing},
+                     {"step", view.progress.step},
+                     {"samples", view.progress.samples},
+                     {"loss", view.progress.loss},
+                     {"busy_seconds", view.progress.busy_seconds},
+                     {"wait_seconds", view.progress.wait_seconds}});
+  }
+  return {{"phase", coordinator_->phase()},
+          {"generation", coordinator_->generation()},
+          {"strangers", strangers_},
+          {"nodes", std::move(nodes)}};
+}
+
+}  // namespace dl::coord
