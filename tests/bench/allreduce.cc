@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// Sums between processes on this machine over TCP: time per sum and bus bandwidth, by size.
+//
+//   allreduce-bench [RANKS=2 [PIECE_KIB [ONE_ROUND_KIB]]]
+//
+// Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
+// start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/workers.h"
+#include "comm/tcp.h"
+#include "net/loop.h"
+
+using namespace dl;
+
+namespace {
+
+constexpr std::array<std::uint64_t, 7> kFloats = {256,     4096,    65536,   262144,
+                                                  1 << 20, 1 << 22, 1 << 24};
+
+comm::SumPlan plan_of(std::uint32_t ranks, std::uint64_t floats) {
+  comm::SumPlan plan;
+  plan.shards = ranks;
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) plan.parts_of_rank.push_back({{rank, rank + 1}});
+  plan.buckets = {{0, floats}};
+  return plan;
+}
+
+double sums(comm::Communicator& group, const float* part, int count) {
+  const std::int64_t begin = monotonic_ns();
+  for (int i = 0; i < count; ++i) {
+    group.post({});
+    group.start(0, std::span(&part, 1));
+    group.wait(0);
+    group.collect();
+  }
+  return seconds_between(begin, monotonic_ns()) / count;
+}
+
+void measure(comm::TcpMesh& mesh, comm::TcpGroup group, std::uint32_t ranks,
+             const comm::TcpTuning& tuning) {
+  for (const std::uint64_t floats : kFloats) {
+    ++group.generation;
+    std::vector<float> part(floats, 1.0F), result(floats);
+    const auto end = mesh.connect(group, plan_of(ranks, floats), result, net::Milliseconds(10000), tuning);
+    const int count = std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
+    sums(*end, part.data(), 3);
+    std::array<double, 5> runs{};
+    for (double& run : runs) run = sums(*end, part.data(), count);
+    std::sort(runs.begin(), runs.end());
+    if (result[floats - 1] != static_cast<float>(ranks)) fail(Exit::bug, "a wrong sum");
+    const double bytes = 4.0 * static_cast<double>(floats);
+    if (group.rank == 0) {
+      std::printf("dl tcp world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s\n", ranks, bytes,
+                  runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e9);
+      std::fflush(stdout);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto number = [&](int i, std::uint64_t otherwise) {
+    return argc > i ? std::strtoull(argv[i], nullptr, 10) : otherwise;
+  };
+  const auto ranks = static_cast<std::uint32_t>(number(1, 2));
+  comm::TcpTuning tuning;
+  tuning.piece_bytes = number(2, tuning.piece_bytes / 1024) * 1024;
+  tuning.one_round_bytes = number(3, tuning.one_round_bytes / 1024) * 1024;
+  // Each process tells its port to all others through a pipe of its own per reader.
+  std::vector<std::array<int, 2>> pipes(ranks);
+  for (auto& ends : pipes) {
+    if (::pipe(ends.data()) != 0) return 1;
+  }
+  std::uint32_t rank = 0;
+  for (std::uint32_t child = 1; child < ranks; ++child) {
+    if (::fork() == 0) {
+      rank = child;
+      break;
+    }
+  }
+  flush_denormals();
+  net::Loop loop;
+  loop.start();
+  comm::TcpMesh mesh(loop, {"127.0.0.1", 0});
+  const std::array<std::uint32_t, 2> own = {rank, mesh.port()};
+  for (const auto& ends : pipes) {
+    if (::write(ends[1], own.data(), sizeof own) != sizeof own) return 1;
+  }
+  comm::TcpGroup group{"bench", 0, rank, std::vector<net::Address>(ranks)};
+  for (std::uint32_t i = 0; i < ranks; ++i) {
+    std::array<std::uint32_t, 2> other{};
+    if (::read(pipes[rank][0], other.data(), sizeof other) != sizeof other) return 1;
+    group.members[other[0]] = {"127.0.0.1", static_cast<std::uint16_t>(other[1])};
+  }
+  measure(mesh, group, ranks, tuning);
+  if (rank != 0) return 0;
+  int failed = 0;
+  for (std::uint32_t child = 1; child < ranks; ++child) {
+    int status = 0;
+    ::wait(&status);
+    if (status != 0) failed = 1;
+  }
+  return failed;
+}
