@@ -48,6 +48,14 @@ struct BackwardArgs {
   Map map = Map::none;
 };
 
+// Consecutive rows of one segment in one panel. An empty segment has one empty strip.
+struct Strip {
+  std::size_t x = 0;   // of its first row among rows of 32 features
+  std::size_t dy = 0;  // in the panels of dy, of output 0
+  std::uint32_t count = 0;
+  bool last = true;  // of its segment
+};
+
 // partials[g] = sum over the segments of group g, in the canonical tree, of dy^T * x.
 struct WeightGradientArgs {
   const float* x = nullptr;  // rows x inputs: panels, or row-major without padding
@@ -55,6 +63,7 @@ struct WeightGradientArgs {
   const float* dy = nullptr;               // rows x outputs, panels
   const std::uint32_t* offsets = nullptr;  // segment i is rows [offsets[i], offsets[i + 1])
   const std::uint32_t* groups = nullptr;   // segments of each group
+  const Strip* strips = nullptr;           // of all segments; filled in by Products
   std::uint32_t group_count = 0;
   float* const* partials = nullptr;
   std::uint64_t weight_offset = 0;  // of this layer's weights in a partial

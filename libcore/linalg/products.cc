@@ -66,8 +66,26 @@ void Products::backward(const BackwardArgs& args) {
          });
 }
 
-void Products::gradient(const WeightGradientArgs& args, Range outputs, bool with_bias) {
+void Products::cut_strips(const WeightGradientArgs& args) {
+  strips_.clear();
+  std::uint32_t segments = 0;
+  for (std::uint32_t g = 0; g < args.group_count; ++g) segments += args.groups[g];
+  for (std::uint32_t i = 0; i < segments; ++i) {
+    std::uint32_t row = args.offsets[i];
+    const std::uint32_t end = args.offsets[i + 1];
+    do {
+      const std::uint32_t count = std::min(end - row, kPanel - row % kPanel);
+      const std::size_t dy = std::size_t{row / kPanel} * args.outputs * kPanel + row % kPanel;
+      strips_.push_back({std::size_t{row} * kPanel, dy, count, row + count == end});
+      row += count;
+    } while (row < end);
+  }
+}
+
+void Products::gradient(WeightGradientArgs args, Range outputs, bool with_bias) {
   reserve(args.rows);
+  cut_strips(args);
+  args.strips = strips_.data();
   const Kernels& kernels = arithmetic_.kernels();
   const std::uint32_t count = outputs.end - outputs.begin;
   const unsigned members = workers_.size();

@@ -28,7 +28,8 @@ constexpr std::size_t panel_floats(std::uint32_t rows, std::uint32_t width) {
 }
 
 // Belongs to the thread that owns `workers`, which must outlive it. The arguments' arrays may have
-// any alignment; they are fastest at 64 bytes. Allocates only when it meets more rows than before.
+// any alignment; they are fastest at 64 bytes. Allocates only when it meets more rows or
+// segments than before.
 class Products {
  public:
   Products(const Arithmetic& arithmetic, Workers& workers);
@@ -38,7 +39,7 @@ class Products {
   void forward(const ForwardArgs& args);
   void backward(const BackwardArgs& args);
   // Rows `outputs` of the weights' gradients; of the biases' all, where `with_bias`.
-  void gradient(const WeightGradientArgs& args, Range outputs, bool with_bias);
+  void gradient(WeightGradientArgs args, Range outputs, bool with_bias);
   // Row-major without padding to panels, and back.
   void pack(const float* from, std::uint32_t rows, std::uint32_t width, float* to);
   void unpack(const float* from, std::uint32_t rows, std::uint32_t width, float* to);
@@ -49,10 +50,12 @@ class Products {
               const Work& work);
   float* scratch(unsigned member) { return scratch_[member].data(); }
   void reserve(std::uint32_t rows);
+  void cut_strips(const WeightGradientArgs& args);
 
   Arithmetic arithmetic_;
   Workers& workers_;
   std::vector<Buffer> scratch_;  // one per member of the team
+  std::vector<Strip> strips_;
 };
 
 }  // namespace dl::linalg
