@@ -3,8 +3,10 @@
 //
 //   allreduce-bench [RANKS=2 [PIECE_KIB [ONE_ROUND_KIB]]]
 //
+// On a machine that others use too, look at the processor time of a rank beside the time.
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
 // start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,16 @@ comm::SumPlan plan_of(std::uint32_t ranks, std::uint64_t floats) {
   return plan;
 }
 
+// Of this process, both of its threads.
+double processor_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 double sums(comm::Communicator& group, const float* part, int count) {
   const std::int64_t begin = monotonic_ns();
   for (int i = 0; i < count; ++i) {
@@ -56,13 +68,15 @@ void measure(comm::TcpMesh& mesh, comm::TcpGroup group, std::uint32_t ranks,
     const int count = std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
     sums(*end, part.data(), 3);
     std::array<double, 5> runs{};
+    const double before = processor_seconds();
     for (double& run : runs) run = sums(*end, part.data(), count);
+    const double used = (processor_seconds() - before) / (5.0 * count);
     std::sort(runs.begin(), runs.end());
     if (result[floats - 1] != static_cast<float>(ranks)) fail(Exit::bug, "a wrong sum");
     const double bytes = 4.0 * static_cast<double>(floats);
     if (group.rank == 0) {
-      std::printf("dl tcp world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s\n", ranks, bytes,
-                  runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e9);
+      std::printf("dl tcp world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s  processor %10.1f us\n", ranks, bytes,
+                  runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e9, used * 1e6);
       std::fflush(stdout);
     }
   }
