@@ -73,7 +73,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
   if (node.ready) return;
   std::string wrong;
   const std::string_view arithmetic = message.arithmetic;
-  const std::string& ours = arithmetic_.empty() ? plan_.arithmetic : arithmetic_;
+  const std::string& ours = this->arithmetic();
   // The core's name behind "openblas-" is the first node's choice.
   const bool fits = arithmetic == ours || (arithmetic_.empty() && ours == "openblas" &&
                                            arithmetic.starts_with("openblas-"));

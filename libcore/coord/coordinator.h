@@ -146,8 +146,10 @@ class Coordinator {
   };
   std::vector<NodeView> nodes() const;
   std::uint32_t generation() const { return generation_; }
-  // What all nodes compute with; empty before the first is ready.
-  const std::string& arithmetic() const { return arithmetic_; }
+  // What all nodes compute with; the core's name is known when the first is ready.
+  const std::string& arithmetic() const {
+    return arithmetic_.empty() ? plan_.arithmetic : arithmetic_;
+  }
   std::string phase() const;
 
  private:

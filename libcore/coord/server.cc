@@ -233,7 +233,8 @@ void Server::act(const action::Serve& action) {
 }
 
 void Server::act(const action::Write& action) {
-  writer_->put(action.reason == StateReason::best ? arrived_ : kept_, action.reason);
+  writer_->put(action.reason == StateReason::best ? arrived_ : kept_, action.reason,
+               coordinator_->arithmetic());
 }
 
 void Server::act(const action::Announce& action) {

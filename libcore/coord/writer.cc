@@ -24,10 +24,10 @@ Writer::~Writer() {
   thread_.join();
 }
 
-void Writer::put(std::shared_ptr<const State> state, StateReason reason) {
+void Writer::put(std::shared_ptr<const State> state, StateReason reason, std::string arithmetic) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back({std::move(state), reason});
+    jobs_.push_back({std::move(state), reason, std::move(arithmetic)});
   }
   changed_.notify_one();
 }
@@ -48,7 +48,7 @@ void Writer::work() {
 
 Event Writer::write(const Job& job) const {
   try {
-    return event::Written{job.state->step, job.reason, write_(*job.state, job.reason)};
+    return event::Written{job.state->step, job.reason, write_(*job.state, job.reason, job.arithmetic)};
   } catch (const Error& error) {
     return event::WriteFailed{error.code(), error.what()};
   } catch (const std::exception& error) {

@@ -18,8 +18,9 @@ namespace dl::coord {
 // Owned by the server, used on its loop. What the server holds is only shared, never copied.
 class Writer {
  public:
-  // Writes a state and gives the path of the file; called on the writer's thread, throws Error.
-  using Write = std::function<std::string(const State&, StateReason)>;
+  // Writes a state that nodes of this arithmetic made and gives the path of the file; called on the
+  // writer's thread, throws Error.
+  using Write = std::function<std::string(const State&, StateReason, const std::string& arithmetic)>;
 
   // `done` is called on the loop with Written or WriteFailed.
   Writer(net::Loop& loop, Write write, std::function<void(Event)> done);
@@ -27,12 +28,13 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  void put(std::shared_ptr<const State> state, StateReason reason);
+  void put(std::shared_ptr<const State> state, StateReason reason, std::string arithmetic);
 
  private:
   struct Job {
     std::shared_ptr<const State> state;
     StateReason reason;
+    std::string arithmetic;
   };
   void work();
   Event write(const Job& job) const;

@@ -36,8 +36,9 @@ class Stage {
       events_.push_back(event);
       changed_.notify_all();
     };
-    settings.write = [this](const State& state, StateReason reason) {
+    settings.write = [this](const State& state, StateReason reason, const std::string& arithmetic) {
       const std::lock_guard lock(mutex_);
+      CHECK(arithmetic == "defined");
       if (state.values != test::fake_state(state.step)) fail(Exit::bug, "another state was written");
       written_.emplace_back(state.step, reason);
       return "step-" + std::to_string(state.step);

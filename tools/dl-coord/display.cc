@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+#include "display.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "base/clock.h"
+
+namespace dl::tool {
+
+namespace {
+
+constexpr std::int64_t kDrawEveryNs = 100'000'000;
+constexpr std::int64_t kLineEveryNs = 10'000'000'000;
+constexpr double kRateWindow = 1.0;  // seconds of training between two rates
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string text_of(const Json& event, const char* key) {
+  const Json& value = event.at(key);
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.4g}", value.get<double>());
+  return dump_line(value);
+}
+
+std::string node_of(const Json& event) {
+  return fmt::format("{}, pid {}", shown(text_of(event, "host")), text_of(event, "pid"));
+}
+
+std::string judgement(const Json& event) {
+  std::string out;
+  for (const auto& [key, value] : event.items()) {
+    if (!value.is_number_float() || key == "seconds" || key == "lr") continue;
+    out += fmt::format(", {} {:.4f}", key, value.get<double>());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string grouped(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
+std::string ranges_of(const Json& owner, std::uint32_t rank) {
+  std::string out;
+  for (std::size_t s = 0; s < owner.size(); ++s) {
+    if (owner[s] != rank) continue;
+    std::size_t end = s;
+    while (end + 1 < owner.size() && owner[end + 1] == rank) ++end;
+    out += out.empty() ? "" : ", ";
+    out += end > s ? fmt::format("{}-{}", s, end) : fmt::format("{}", s);
+    s = end;
+  }
+  return out.empty() ? "none" : out;
+}
+
+Display::Display(const Log& log, bool json, Run run)
+    : log_(log), json_(json), run_(run),
+      terminal_(::isatty(STDERR_FILENO) == 1 && log.shows(Level::info)) {}
+
+Display::~Display() { erase(); }
+
+void Display::erase() {
+  if (!std::exchange(drawn_, false)) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+}
+
+void Display::event(const Json& event) {
+  tell(event);
+  if (json_) {
+    // Whoever reads may have left; the run goes on, and metrics.jsonl has every line.
+    const std::string line = dump_line(event) + "\n";
+    std::fwrite(line.data(), 1, line.size(), stdout);
+    if (std::fflush(stdout) != 0) std::clearerr(stdout);
+  }
+}
+
+void Display::tell(const Json& event) {
+  const std::string name = text_of(event, "event");
+  if (!log_.shows(Level::info) && name != "lost" && name != "refused") return;
+  erase();
+  if (name == "joined") {
+    log_.info("rank {} joined: {}, {} thread{}, {}", text_of(event, "rank"), node_of(event),
+              text_of(event, "threads"), event.at("threads") == 1 ? "" : "s",
+              text_of(event, "kernel"));
+  } else if (name == "group") {
+    const Json& owner = event.at("owner");
+    std::string shards;
+    const auto nodes = event.at("nodes").get<std::uint32_t>();
+    for (std::uint32_t rank = 0; rank < std::min(nodes, 16U); ++rank) {
+      shards += fmt::format("{}{}", rank == 0 ? "" : " | ", ranges_of(owner, rank));
+    }
+    if (nodes > 16) shards += " | ...";
+    log_.info("generation {} goes on from step {} with {} node{}, shards {}",
+              text_of(event, "generation"), text_of(event, "step"), nodes, nodes == 1 ? "" : "s",
+              shards);
+  } else if (name == "lost") {
+    log_.warning("lost {} ({}): {}",
+                 event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
+                 node_of(event), text_of(event, "reason"));
+  } else if (name == "refused") {
+    log_.warning("refused a node ({}): {}", node_of(event), text_of(event, "reason"));
+  } else if (name == "epoch") {
+    log_.info("epoch {}{}{}", text_of(event, "epoch"),
+              run_.epochs > 0 ? fmt::format(" of {}", run_.epochs) : "", judgement(event));
+  } else if (name == "checkpoint" || name == "best") {
+    log_.debug("{}: {}", name, text_of(event, "checkpoint"));
+  } else if (name == "done") {
+    log_.info("done: {} steps", text_of(event, "steps"));
+    if (!json_) {
+      const std::string table = summary(event);
+      std::fwrite(table.data(), 1, table.size(), stdout);
+    }
+  }
+}
+
+std::string Display::line_of(const coord::Progress& progress, double rate) const {
+  const double left = static_cast<double>(run_.total_steps - std::min(run_.total_steps, progress.step));
+  const double samples_per_step =
+      progress.step > 0 ? static_cast<double>(progress.samples) / static_cast<double>(progress.step) : 0;
+  std::string line = fmt::format("step {} of {}", grouped(progress.step), grouped(run_.total_steps));
+  const std::uint64_t epoch = progress.step > 0 ? (progress.step - 1) / run_.steps_per_epoch + 1 : 1;
+  line += run_.epochs > 0 ? fmt::format(", epoch {} of {}", epoch, run_.epochs)
+                          : fmt::format(", epoch {}", epoch);
+  line += fmt::format(", loss {:.4f}", progress.loss);
+  if (rate <= 0) return line;
+  return line + fmt::format(", {} samples/s, ETA {}", grouped(static_cast<std::uint64_t>(rate)),
+                            duration(left * samples_per_step / rate));
+}
+
+void Display::live(const coord::Progress& progress) {
+  // Another rank 0, or another process, counts its time from 0.
+  const bool fresh = base_.samples == 0 || progress.train_seconds < base_.train_seconds;
+  if (fresh) {
+    base_ = progress;
+  } else if (progress.train_seconds - base_.train_seconds > kRateWindow ||
+             (rate_ == 0 && progress.samples > base_.samples)) {
+    const double seconds = progress.train_seconds - base_.train_seconds;
+    const double samples = static_cast<double>(progress.samples) - static_cast<double>(base_.samples);
+    if (seconds > 0) rate_ = samples / seconds;
+    if (seconds > kRateWindow) base_ = progress;
+  }
+  if (!log_.shows(Level::info)) return;
+  const std::int64_t now = monotonic_ns();
+  if (shown_ns_ == 0 && !terminal_) shown_ns_ = now;  // the first line is due after the interval
+  if (now - shown_ns_ < (terminal_ ? kDrawEveryNs : kLineEveryNs)) return;
+  shown_ns_ = now;
+  const std::string line = line_of(progress, rate_);
+  if (!terminal_) {
+    log_.info("{}", line);
+    return;
+  }
+  // The cursor stays at the line's begin, so that whoever else speaks overwrites it.
+  std::fputs(("\r" + line + "\033[K\r").c_str(), stderr);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+std::string summary(const Json& done) {
+  std::string out;
+  const auto row = [&](const char* name, const std::string& value) {
+    out += fmt::format("{:<15}{}\n", name, value);
+  };
+  const JsonObject object(done, "done");
+  row("epochs", text_of(done, "epochs"));
+  row("steps", grouped(object.count("steps")));
+  row("samples", grouped(object.count("samples")));
+  row("seconds", fmt::format("{:.3f}", object.number("seconds")));
+  row("samples/s", grouped(static_cast<std::uint64_t>(std::max(0.0, object.number("samples_per_second")))));
+  row("train loss", fmt::format("{:.6f}", object.number("train_loss")));
+  if (object.has("test_accuracy")) row("test accuracy", fmt::format("{:.4f}", object.number("test_accuracy")));
+  if (object.has("test_rmse")) row("test RMSE", fmt::format("{:.6g}", object.number("test_rmse")));
+  row("params sha256", object.text("params_sha256"));
+  row("checkpoint", object.text("checkpoint"));
+  return out;
+}
+
+}  // namespace dl::tool

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// What a person sees of a run on standard error, and the results on standard output.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "coord/messages.h"
+
+namespace dl::tool {
+
+class Display {
+ public:
+  struct Run {
+    std::uint64_t total_steps = 0;
+    std::uint64_t steps_per_epoch = 1;
+    std::uint64_t epochs = 0;  // 0: the run is measured in steps
+  };
+  // With `json`, every event is a line on standard output; without, the last one is a table.
+  Display(const Log& log, bool json, Run run);
+  ~Display();  // leaves no half-drawn line behind
+  Display(const Display&) = delete;
+  Display& operator=(const Display&) = delete;
+
+  void event(const Json& event);
+  // At most ten times a second on a terminal, else a line every ten seconds.
+  void live(const coord::Progress& progress);
+
+ private:
+  void tell(const Json& event);
+  void erase();
+  std::string line_of(const coord::Progress& progress, double rate) const;
+
+  const Log& log_;
+  bool json_;
+  Run run_;
+  bool terminal_;
+  bool drawn_ = false;
+  std::int64_t shown_ns_ = 0;
+  coord::Progress base_;  // where the rate is measured from
+  double rate_ = 0;
+};
+
+// The table at a run's end.
+std::string summary(const Json& done);
+
+// "12,345"
+std::string grouped(std::uint64_t number);
+// "0-3, 6" for the shards of one rank.
+std::string ranges_of(const Json& owner, std::uint32_t rank);
+
+}  // namespace dl::tool

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// dl-coord: who is in, who does what, when to average.
+#include "checkpoint/checkpoint.h"
+#include "coord/server.h"
+#include "data/sampler.h"
+#include "display.h"
+#include "options.h"
+#include "run_directory.h"
+#include "status.h"
+#include "train/run_record.h"
+
+using namespace dl;
+using namespace dl::tool;
+
+namespace {
+
+coord::Plan plan_of(const Options& o, const RunDirectory& run) {
+  coord::Plan plan;
+  plan.run_id = run.run_id();
+  plan.config = dump_line(o.config.to_json());
+  plan.version = "dl " DL_VERSION;
+  plan.manifest_sha256 = o.config.manifest_sha256;
+  plan.parameters = o.config.model_spec().parameter_count();
+  plan.arithmetic = o.config.arithmetic;
+  for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
+  plan.assignment = o.assignment;
+  plan.nodes = o.nodes;
+  plan.min_nodes = o.min_nodes;
+  plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
+  plan.dead_after_ns = static_cast<std::int64_t>(o.dead_after_seconds * 1e9);
+  return plan;
+}
+
+// The newest checkpoint that loads becomes the state to go on from.
+void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunRecord& record,
+            coord::ServerSettings& settings, const Log& log) {
+  std::vector<std::string> passed_over;
+  const auto found = store.newest(passed_over);
+  for (const std::string& bad : passed_over) log.warning("passed over: {}", bad);
+  if (!found) return;
+  train::Snapshot snapshot = train::to_snapshot(record, found->checkpoint, found->path.string());
+  record.arithmetic = JsonObject(found->checkpoint.metadata, found->path.string()).text("arithmetic");
+  settings.plan.arithmetic = record.arithmetic;
+  settings.plan.kept_step = static_cast<std::int64_t>(snapshot.step);
+  settings.kept = std::make_shared<const coord::State>(coord::State{
+      snapshot.step, coord::StateReason::asked, std::move(snapshot.cursor), std::move(snapshot.values)});
+  log.info("{}: goes on from step {}", run.path().string(), snapshot.step);
+}
+
+Exit run_training(const Options& o, const Log& log) {
+  const std::string node = o.spawn > 0 ? find_node() : "";
+  RunDirectory run(o);
+  Display display(log, o.json,
+                  {o.config.schedule.total,
+                   data::steps_per_epoch(o.manifest.training_samples(), o.config.batch), o.config.epochs});
+  if (const auto done = run.done()) {
+    log.info("{}: complete; --epochs or --steps can make it longer", run.path().string());
+    display.event(*done);
+    return Exit::ok;
+  }
+  net::Loop loop;
+  coord::Server server(loop, o.listen, log);
+  if (o.spawn > 0) {
+    std::vector<std::string> command = {node};
+    command.insert(command.end(), o.node_words.begin(), o.node_words.end());
+    server.spawn(std::move(command), o.spawn);
+  }
+  run.begin(net::to_string(server.address()));
+  introduce(o, log);
+  log.info("{}: nodes connect to {}", run.path().string(), net::to_string(server.address()));
+
+  checkpoint::Store store(run.path(), o.keep);
+  train::RunRecord record{run.run_id(), o.config, o.manifest.schema.to_json(), o.config.arithmetic};
+  coord::ServerSettings settings;
+  settings.plan = plan_of(o, run);
+  settings.state_floats = record.state_floats();
+  if (run.begun_before()) resume(run, store, record, settings, log);
+  settings.announce = [&](const Json& event) {
+    run.append_metrics(event);
+    if (event.at("event") == "done") run.finish(event);
+    display.event(event);
+  };
+  settings.live = [&](const coord::Progress& progress) { display.live(progress); };
+  settings.status = [&](const Json& status) { run.write_status(status); };
+  settings.write = [&](const coord::State& state, coord::StateReason reason, const std::string& arithmetic) {
+    train::RunRecord now = record;
+    now.arithmetic = arithmetic;
+    const checkpoint::Checkpoint made = train::to_checkpoint(now, state.cursor, state.values);
+    return (reason == coord::StateReason::best ? store.commit_best(made) : store.commit(state.step, made)).string();
+  };
+  const coord::Ended ended = server.run(std::move(settings));
+  if (ended.code != 0) fail(static_cast<Exit>(ended.code), "{}", ended.text);
+  return Exit::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return cli::run(option_table(), argc, argv, [](const cli::Given& given, const Log& log) {
+    if (given.has("status")) return show_status(given.text("status"), given.flag("json"));
+    if (given.has("stop")) return stop_run(given.text("stop"), log);
+    return run_training(read_options(given), log);
+  });
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "coord/messages.h"
+#include "display.h"
+
+namespace dl::tool {
+
+namespace {
+
+constexpr std::uint64_t kMostModelBytes = 1 << 20;
+constexpr std::uint64_t kFewRows = 16;  // of a shard in a step: below that, sums cost noticeably more
+constexpr std::size_t kMostShards = decltype(coord::Start::owner)::kMost;
+
+std::string model_text(const std::string& given, std::string& source) {
+  std::error_code none;
+  if (given.find('\n') == std::string::npos && fs::is_regular_file(given, none)) {
+    source = given;
+    return read_file(given, kMostModelBytes);
+  }
+  source = "--model";
+  return given;
+}
+
+optim::OptimizerSpec optimizer(const cli::Given& given) {
+  optim::OptimizerSpec spec;
+  spec.kind = optim::parse_kind(given.text("optimizer"));
+  const auto below_one = [&](const char* name) {
+    const double value = given.number(name, 0, 1);
+    if (value >= 1) fail(Exit::usage, "--{}: {} is not below 1", name, shown(given.text(name)));
+    return static_cast<float>(value);
+  };
+  spec.momentum = below_one("momentum");
+  spec.beta1 = below_one("beta1");
+  spec.beta2 = below_one("beta2");
+  spec.epsilon = static_cast<float>(given.positive("epsilon", 1));
+  spec.weight_decay = static_cast<float>(given.number("weight-decay", 0, 1e3));
+  spec.clip_norm = static_cast<float>(given.number("clip", 0, 1e9));
+  return spec;
+}
+
+optim::ScheduleSpec schedule(const cli::Given& given, optim::Kind kind) {
+  optim::ScheduleSpec spec;
+  spec.kind = optim::parse_schedule(given.text("schedule"));
+  const bool adaptive = kind == optim::Kind::adam || kind == optim::Kind::adamw;
+  spec.lr = given.has("lr") ? given.positive("lr", 1e6) : adaptive ? 0.001 : 0.1;
+  spec.warmup = given.count("warmup", 0, std::uint64_t{1} << 40);
+  spec.step_every = given.count("lr-step", 0, std::uint64_t{1} << 40);
+  spec.factor = given.positive("lr-factor", 1);
+  spec.floor = given.number("lr-floor", 0, spec.lr);
+  if (spec.kind == optim::Schedule::step && spec.step_every == 0) {
+    fail(Exit::usage, "--schedule step needs --lr-step N: after how many steps the rate falls");
+  }
+  return spec;
+}
+
+void read_duration(const cli::Given& given, train::RunConfig& config) {
+  if (given.has("epochs") && given.has("steps")) {
+    fail(Exit::usage, "--epochs and --steps: one of them says how long the run is");
+  }
+  if (given.has("steps")) {
+    config.steps = given.count("steps", 1, std::uint64_t{1} << 40);
+  } else {
+    config.epochs = given.count("epochs", 1, 1'000'000);
+  }
+}
+
+std::string plain(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.7g}", value.get<double>());
+  return dump_line(value);
+}
+
+}  // namespace
+
+cli::Table option_table() {
+  cli::Table table("dl-coord",
+                   "dl-coord --data DIR --model SPEC|FILE -o RUN [OPTION]...\n"
+                   "       dl-coord --status RUN [--json]\n"
+                   "       dl-coord --stop RUN",
+                   "Runs a training run: takes nodes in, gives them their shards, writes checkpoints.");
+  table.group("Run")
+      .option("data", "DIR", "the manifest's directory, made by dl-shard")
+      .option("model", "SPEC|FILE", "layers, such as 'dense 512 relu; dense 256 relu'")
+      .option("output", "RUN", "directory of the run", "", 'o')
+      .option("epochs", "N", "passes over the data", "10")
+      .option("steps", "N", "updates, instead of epochs")
+      .option("batch", "N", "samples of a step, over all shards", "256")
+      .option("seed", "N", "of everything random", "1")
+      .option("patience", "N", "stop after so many epochs without a better validation loss; 0: never", "0")
+      .option("mode", "HOW", "how nodes agree: sync", "sync")
+      .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined")
+      .group("Optimizer")
+      .option("optimizer", "NAME", "sgd, momentum, nesterov, adam or adamw", "sgd")
+      .option("lr", "F", "learning rate [0.1; adam and adamw 0.001]")
+      .option("momentum", "F", "of momentum and nesterov", "0.9")
+      .option("beta1", "F", "of adam and adamw", "0.9")
+      .option("beta2", "F", "of adam and adamw", "0.999")
+      .option("epsilon", "F", "of adam and adamw", "1e-8")
+      .option("weight-decay", "F", "of the parameters", "0")
+      .option("clip", "F", "longest gradient; 0: any", "0")
+      .option("schedule", "NAME", "of the learning rate: constant, step or cosine", "constant")
+      .option("warmup", "N", "steps in which the rate rises", "0")
+      .option("lr-step", "N", "schedule step: steps between its falls", "0")
+      .option("lr-factor", "F", "schedule step: what the rate is multiplied by", "0.1")
+      .option("lr-floor", "F", "schedule cosine: the rate at the end", "0")
+      .group("Nodes")
+      .option("nodes", "N", "nodes to wait for before the first step [as many as --spawn, or 1]")
+      .option("spawn", "N", "local nodes to start as children", "0")
+      .option("listen", "HOST:PORT", "where nodes connect; port 0: a free one", "127.0.0.1:0")
+      .option("assign", "HOW", "shards to nodes: balanced or round-robin", "balanced")
+      .option("min-nodes", "N", "fewest nodes to go on with after a loss", "1")
+      .option("wait", "TIME", "how long to wait for nodes that are missing", "60s")
+      .option("dead-after", "TIME", "a node that is silent for so long is lost", "3s")
+      .option("threads", "N", "compute threads of a spawned node", "1")
+      .option("kernel", "NAME", "of spawned nodes: automatic, avx512, avx2 or scalar", "automatic")
+      .group("Checkpoints and output")
+      .option("checkpoint-every", "N", "steps between checkpoints; 0: every epoch", "0")
+      .option("keep", "N", "checkpoints to keep", "3")
+      .flag("json", "events as JSON Lines on standard output")
+      .option("status", "RUN", "show how a run is doing, and exit")
+      .option("stop", "RUN", "stop a run: it saves, and this waits for its end")
+      .config_file();
+  return table;
+}
+
+Options read_options(const cli::Given& given) {
+  for (const char* name : {"data", "model", "output"}) {
+    if (!given.has(name)) fail(Exit::usage, "--{} is missing (see dl-coord --help)", name);
+  }
+  Options o;
+  o.run = given.text("output");
+  if (o.run.empty()) fail(Exit::usage, "--output: a directory is wanted");
+  o.json = given.flag("json");
+  train::RunConfig& config = o.config;
+  read_duration(given, config);
+  config.batch = given.count("batch", 1, UINT32_MAX);
+  config.seed = given.count("seed", 0, std::uint64_t{1} << 53);
+  config.mode = given.choice("mode", {"sync"});
+  config.arithmetic = given.choice("arithmetic", {"defined", "openblas"});
+  config.optimizer = optimizer(given);
+  config.schedule = schedule(given, config.optimizer.kind);
+  config.checkpoint_every = given.count("checkpoint-every", 0, std::uint64_t{1} << 40);
+  config.patience = given.count("patience", 0, 1'000'000);
+  o.spawn = static_cast<std::uint32_t>(given.count("spawn", 0, 1024));
+  o.nodes = given.has("nodes") ? static_cast<std::uint32_t>(given.count("nodes", 1, 1024))
+                               : std::max(1U, o.spawn);
+  o.min_nodes = static_cast<std::uint32_t>(given.count("min-nodes", 1, 1024));
+  o.listen = net::parse_address(given.text("listen"));
+  o.assignment = coord::parse_assignment(given.text("assign"));
+  o.keep = static_cast<unsigned>(given.count("keep", 1, 1'000'000));
+  o.wait_seconds = given.seconds("wait");
+  o.dead_after_seconds = given.seconds("dead-after");
+  if (o.dead_after_seconds < 0.5) {
+    fail(Exit::usage, "--dead-after: {} is shorter than 500ms", shown(given.text("dead-after")));
+  }
+  o.node_words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
+                  given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--log-format",
+                  given.choice("log-format", {"text", "json"})};
+  if (given.flag("quiet")) o.node_words.push_back("-q");
+  if (given.flag("verbose")) o.node_words.push_back("-v");
+
+  const fs::path directory = given.text("data");
+  o.manifest = data::read_manifest(directory);
+  if (o.manifest.shards.size() > kMostShards) {
+    fail(Exit::data, "{}: {} shards, and a run takes at most {}", directory.string(),
+         o.manifest.shards.size(), kMostShards);
+  }
+  config.data = fs::canonical(directory).string();
+  config.manifest_sha256 = data::manifest_digest(directory);
+  const data::Schema& schema = o.manifest.schema;
+  config.ends = {schema.features(), schema.outputs(),
+                 schema.task == data::Task::classification ? nn::Loss::softmax_cross_entropy
+                                                           : nn::Loss::squared_error};
+  std::string source;
+  const std::string text = model_text(given.text("model"), source);
+  config.model = nn::parse_model(text, source, config.ends).text();
+  if (config.patience > 0 && !o.manifest.validation) {
+    fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
+         directory.string());
+  }
+  config.schedule.total = config.total_steps(o.manifest.training_samples());
+  return o;
+}
+
+std::vector<std::pair<std::string, std::string>> named_options(const train::RunConfig& config) {
+  const Json json = config.to_json();
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const char* key : {"model", "seed", "batch", "epochs", "steps", "mode", "arithmetic",
+                          "checkpoint_every", "patience"}) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    out.emplace_back("--" + name, plain(json.at(key)));
+  }
+  const auto nested = [&](const char* group, const char* key, const char* name) {
+    out.emplace_back(name, plain(json.at(group).at(key)));
+  };
+  nested("optimizer", "kind", "--optimizer");
+  nested("schedule", "lr", "--lr");
+  nested("optimizer", "momentum", "--momentum");
+  nested("optimizer", "beta1", "--beta1");
+  nested("optimizer", "beta2", "--beta2");
+  nested("optimizer", "epsilon", "--epsilon");
+  nested("optimizer", "weight_decay", "--weight-decay");
+  nested("optimizer", "clip_norm", "--clip");
+  nested("schedule", "kind", "--schedule");
+  nested("schedule", "warmup", "--warmup");
+  nested("schedule", "step_every", "--lr-step");
+  nested("schedule", "factor", "--lr-factor");
+  nested("schedule", "floor", "--lr-floor");
+  return out;
+}
+
+// Beside this program; in a build tree, in the folder next to it; or in PATH.
+std::string find_node() {
+  std::error_code error;
+  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  std::vector<fs::path> places = {here / "dl-node", here.parent_path() / "dl-node" / "dl-node"};
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) places.push_back(fs::path(folder) / "dl-node");
+  for (const fs::path& place : places) {
+    if (fs::is_regular_file(place, error) && ::access(place.c_str(), X_OK) == 0) return place.string();
+  }
+  fail(Exit::no_input, "dl-node is neither beside dl-coord ({}) nor in PATH; --spawn needs it", here.string());
+}
+
+void introduce(const Options& o, const Log& log) {
+  const nn::ModelSpec model = o.config.model_spec();
+  const nn::DenseSpec& head = model.layers.back();
+  log.info("model: {}{}dense {} ({}), {} parameters", o.config.model, o.config.model.empty() ? "" : "; ",
+           head.outputs, o.config.ends.loss == nn::Loss::softmax_cross_entropy
+                             ? "softmax cross-entropy" : "squared error",
+           grouped(model.parameter_count()));
+  const std::uint64_t shards = o.manifest.shards.size();
+  log.info("data: {} samples in {} shards, batch {}, {} steps",
+           grouped(o.manifest.training_samples()), shards, o.config.batch, grouped(o.config.schedule.total));
+  if (o.config.batch < kFewRows * shards) {
+    log.warning("a batch of {} leaves {} of {} shards fewer than {} rows in a step; larger batches or "
+                "fewer shards are faster", o.config.batch, shards, shards, kFewRows);
+  }
+  if (o.nodes > shards) {
+    log.warning("{} nodes for {} shards: {} of them stand by", o.nodes, shards, o.nodes - shards);
+  }
+}
+
+}  // namespace dl::tool

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// The command line of dl-coord as values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "cli.h"
+#include "coord/assignment.h"
+#include "data/manifest.h"
+#include "net/address.h"
+#include "train/run_config.h"
+
+namespace dl::tool {
+
+struct Options {
+  fs::path run;
+  train::RunConfig config;  // whole: data, model and their ends are looked at and checked
+  data::Manifest manifest;
+  coord::Assignment assignment = coord::Assignment::balanced;
+  net::Address listen;
+  std::uint32_t nodes = 1;  // of the first group
+  std::uint32_t spawn = 0;
+  std::uint32_t min_nodes = 1;
+  unsigned keep = 3;
+  double wait_seconds = 60;
+  double dead_after_seconds = 3;
+  std::vector<std::string> node_words;  // for spawned nodes
+  bool json = false;
+};
+
+cli::Table option_table();
+
+// Reads the manifest and the model on the way. 64, 65 or 66 where something is wrong with either.
+Options read_options(const cli::Given& given);
+
+// The configuration under the names of the options, for people and comparison.
+std::vector<std::pair<std::string, std::string>> named_options(const train::RunConfig& config);
+
+// The dl-node to spawn. 66 where there is none.
+std::string find_node();
+
+// Says what model and data these are, and what about them will be slow.
+void introduce(const Options& options, const Log& log);
+
+}  // namespace dl::tool

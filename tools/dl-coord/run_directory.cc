@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "run_directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <random>
+
+#include "base/clock.h"
+
+namespace dl::tool {
+
+namespace {
+
+constexpr std::uint64_t kMostRunJson = 16 << 20;
+
+std::string new_run_id() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", device());
+  return id;
+}
+
+FileLock locked(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error || !fs::is_directory(path)) {
+    fail(Exit::cannot_create, "{}: cannot create this directory: {}", path.string(),
+         error ? error.message() : "there is a file of that name");
+  }
+  std::optional<FileLock> lock = FileLock::try_lock(path / "lock");
+  if (!lock) {
+    const std::optional<int> pid = running_pid(path);
+    fail(Exit::again, "{}: another dl-coord{} runs this run; dl-coord --status shows how far it is",
+         path.string(), pid ? fmt::format(" (pid {})", *pid) : "");
+  }
+  return std::move(*lock);
+}
+
+// Not renamed into place: the lock is on this very file.
+void write_pid(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+  if (fd < 0) fail_errno(Exit::io, errno, file.string());
+  const std::string text = fmt::format("{}\n", ::getpid());
+  const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int error_number = errno;
+  ::close(fd);
+  if (!whole) fail_errno(Exit::io, error_number, file.string());
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const Options& options)
+    : path_(options.run), lock_(locked(options.run)), config_(options.config) {
+  write_pid(path_ / "lock");
+  std::error_code ignored;
+  fs::remove(path_ / "address", ignored);
+  const fs::path file = path_ / "run.json";
+  begun_before_ = fs::exists(file);
+  if (!begun_before_) {
+    run_id_ = new_run_id();
+    return;
+  }
+  const Json json = parse_json(read_file(file, kMostRunJson), file.string());
+  const JsonObject before(json, file.string());
+  compare(before);
+  run_id_ = before.text("run_id");
+  if (before.has("done")) {
+    done_ = before.get("done");
+    done_total_ = before.count("done_total");
+  }
+}
+
+RunDirectory::~RunDirectory() {
+  std::error_code ignored;
+  fs::remove(path_ / "address", ignored);
+  fs::remove(path_ / "status.json", ignored);
+  if (metrics_fd_ >= 0) ::close(metrics_fd_);
+}
+
+void RunDirectory::compare(const JsonObject& before) const {
+  const auto differs = [&](const std::string& name, const std::string& then, const std::string& now) {
+    fail(Exit::disagree, "{}: {} was {} when the run began, and is {} now (a new run needs a new -o)",
+         path_.string(), name, shown(then), shown(now));
+  };
+  const train::RunConfig then =
+      train::RunConfig::from_json(before.get("config"), before.what() + ": config");
+  if (then.manifest_sha256 != config_.manifest_sha256) {
+    differs("the manifest of --data", then.manifest_sha256, config_.manifest_sha256);
+  }
+  const auto old_options = named_options(then);
+  const auto new_options = named_options(config_);
+  for (std::size_t i = 0; i < new_options.size(); ++i) {
+    const auto& [name, value] = new_options[i];
+    if (name == "--epochs" || name == "--steps") continue;
+    if (old_options[i].second != value) differs(name, old_options[i].second, value);
+  }
+}
+
+std::optional<Json> RunDirectory::done() const {
+  if (!done_.is_object()) return std::nullopt;
+  const std::uint64_t steps = JsonObject(done_, "run.json: done").count("steps");
+  const bool stopped_early = steps < done_total_;
+  if (!stopped_early && config_.schedule.total > done_total_) return std::nullopt;
+  std::error_code none;
+  if (!fs::exists(JsonObject(done_, "run.json: done").text("checkpoint"), none)) return std::nullopt;
+  return done_;
+}
+
+void RunDirectory::begin(const std::string& address) {
+  write_file(path_ / "run.json", Json{{"format", "dl run 1"},
+                                      {"run_id", run_id_},
+                                      {"version", DL_VERSION},
+                                      {"config", config_.to_json()}}
+                                         .dump(2) + "\n");
+  write_file(path_ / "address", address + "\n");
+  const fs::path metrics = path_ / "metrics.jsonl";
+  metrics_fd_ = ::open(metrics.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (metrics_fd_ < 0) fail_errno(Exit::cannot_create, errno, metrics.string());
+}
+
+void RunDirectory::append_metrics(const Json& event) {
+  Json line{{"time", utc_now()}};
+  line.update(event);
+  const std::string text = dump_line(line) + "\n";
+  const ssize_t written = ::write(metrics_fd_, text.data(), text.size());
+  if (written == static_cast<ssize_t>(text.size())) return;
+  fail_errno(Exit::io, written < 0 ? errno : ENOSPC, (path_ / "metrics.jsonl").string() + ": write");
+}
+
+// Renamed into place, but not synced: it is only a glance.
+void RunDirectory::write_status(const Json& status) noexcept try {
+  const fs::path temporary = path_ / ".status.json.tmp";
+  const std::string text = dump_line(status) + "\n";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return;
+  const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  if (whole) fs::rename(temporary, path_ / "status.json");
+} catch (const std::exception&) {
+  return;  // the run matters more than a look at it
+}
+
+void RunDirectory::finish(const Json& done) {
+  write_file(path_ / "run.json", Json{{"format", "dl run 1"},
+                                      {"run_id", run_id_},
+                                      {"version", DL_VERSION},
+                                      {"config", config_.to_json()},
+                                      {"done", done},
+                                      {"done_total", config_.schedule.total}}
+                                         .dump(2) + "\n");
+}
+
+std::optional<int> running_pid(const fs::path& run) {
+  const fs::path file = run / "lock";
+  if (!fs::exists(file)) return std::nullopt;
+  if (FileLock::try_lock(file)) return std::nullopt;
+  const std::string text = read_file(file, 64);
+  int pid = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (error != std::errc() || pid <= 1) return std::nullopt;
+  return pid;
+}
+
+}  // namespace dl::tool

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// RUN/: what a run leaves on disk beside its checkpoints.
+//
+//   lock           held (flock) by the dl-coord that runs it; its process number
+//   run.json       what the run is; after its end also what came out
+//   address        where nodes connect, while it runs
+//   status.json    how it is doing, written once a second while it runs
+//   metrics.jsonl  one object per line: everything that was announced, with the time
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "options.h"
+
+namespace dl::tool {
+
+class RunDirectory {
+ public:
+  // Creates the directory where it is missing (73 where it cannot) and locks it: 75 where another
+  // dl-coord runs it. A run that was begun with other options is 76, with both values.
+  explicit RunDirectory(const Options& options);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const fs::path& path() const { return path_; }
+  const std::string& run_id() const { return run_id_; }
+  bool begun_before() const { return begun_before_; }
+  // The `done` event of a run that is complete under these options.
+  std::optional<Json> done() const;
+
+  void begin(const std::string& address);  // writes run.json and address
+  void append_metrics(const Json& event);  // 74 where the disk is full
+  void write_status(const Json& status) noexcept;
+  void finish(const Json& done);           // remembers the `done` event
+
+ private:
+  void compare(const JsonObject& before) const;
+
+  fs::path path_;
+  std::optional<FileLock> lock_;
+  train::RunConfig config_;
+  std::string run_id_;
+  bool begun_before_ = false;
+  Json done_;                         // null where the run is not complete
+  std::uint64_t done_total_ = 0;      // the steps it was meant to have
+  int metrics_fd_ = -1;
+};
+
+// The process that holds RUN/lock; nullopt where nobody does.
+std::optional<int> running_pid(const fs::path& run);
+
+}  // namespace dl::tool
