@@ -165,7 +165,7 @@ void Server::on_signal(int number) {
     return;
   }
   log_.info("{}: finishing the step, saving, leaving (once more: at once)", name);
-  tell(event::StopAsked{128 + number, name});
+  tell(event::StopAsked{128 + number, name + ": stopped; the same command goes on from here"});
 }
 
 void Server::tick() {

@@ -82,6 +82,9 @@ void Display::event(const Json& event) {
     const std::string line = dump_line(event) + "\n";
     std::fwrite(line.data(), 1, line.size(), stdout);
     if (std::fflush(stdout) != 0) std::clearerr(stdout);
+  } else if (event.at("event") == "done") {
+    const std::string table = summary(event);
+    std::fwrite(table.data(), 1, table.size(), stdout);
   }
 }
 
@@ -117,10 +120,6 @@ void Display::tell(const Json& event) {
     log_.debug("{}: {}", name, text_of(event, "checkpoint"));
   } else if (name == "done") {
     log_.info("done: {} steps", text_of(event, "steps"));
-    if (!json_) {
-      const std::string table = summary(event);
-      std::fwrite(table.data(), 1, table.size(), stdout);
-    }
   }
 }
 

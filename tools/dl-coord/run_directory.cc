@@ -113,6 +113,7 @@ void RunDirectory::begin(const std::string& address) {
   write_file(path_ / "run.json", Json{{"format", "dl run 1"},
                                       {"run_id", run_id_},
                                       {"version", DL_VERSION},
+                                      {"total_steps", config_.schedule.total},
                                       {"config", config_.to_json()}}
                                          .dump(2) + "\n");
   write_file(path_ / "address", address + "\n");
@@ -147,6 +148,7 @@ void RunDirectory::finish(const Json& done) {
   write_file(path_ / "run.json", Json{{"format", "dl run 1"},
                                       {"run_id", run_id_},
                                       {"version", DL_VERSION},
+                                      {"total_steps", config_.schedule.total},
                                       {"config", config_.to_json()},
                                       {"done", done},
                                       {"done_total", config_.schedule.total}}

@@ -53,6 +53,7 @@ Json status_of(const fs::path& run) {
   out["data"] = config.data;
   if (config.epochs > 0) out["epochs"] = config.epochs;
   if (config.steps > 0) out["steps"] = config.steps;
+  out["total_steps"] = about.count("total_steps");
   std::string name;
   if (const auto step = newest_checkpoint(run, name)) {
     out["checkpoint"] = (run / name).string();
