@@ -68,6 +68,12 @@ void CsvReader::open(std::size_t file) {
                             : tell_header(head(), last_, separator_, options_.label);
   if (header_) {
     names_ = record_.cells;
+    for (const std::string& name : names_) {
+      if (!is_utf8(name)) {
+        fail(Exit::data, "{}: the column name {} is not UTF-8; convert the file first (iconv)", place(),
+             shown(name));
+      }
+    }
     at_ = behind;
   } else {
     for (std::size_t i = 0; i < record_.cells.size(); ++i) names_.push_back(std::to_string(i));

@@ -64,7 +64,7 @@ class IdxReader : public RowSource {
   std::string label_;
 };
 
-// Whether the file begins as an IDX file does (after unpacking). Not for standard input.
+// Whether the file begins as an IDX file does (after unpacking). Only for regular files: it reads.
 bool looks_like_idx(const std::string& file);
 
 }  // namespace dl::data

@@ -31,7 +31,8 @@ OpenedInput open_table(const InputOptions& options) {
   if (!options.labels.empty()) {
     fail(Exit::usage, "--labels FILE is for IDX images; a table's label is one of its columns (--label)");
   }
-  CsvOptions csv{options.header, options.separator, options.label};
+  // A column's number may stand in any row of numbers; only a word tells a header.
+  CsvOptions csv{options.header, options.separator, parse_number(options.label) ? "" : options.label};
   if (options.format == "tsv" && !csv.separator) csv.separator = '\t';
   auto reader = std::make_unique<CsvReader>(options.files, csv, options.interrupted);
   const std::uint32_t columns = reader->columns();
@@ -63,9 +64,12 @@ OpenedInput open_table(const InputOptions& options) {
 OpenedInput open_input(const InputOptions& options) {
   if (options.files.empty()) fail(Exit::usage, "no input file");
   const std::string& first = options.files[0];
+  // A pipe can be read only once, so that there the options alone tell.
+  std::error_code error;
+  const bool can_look = first != "-" && (fs::is_regular_file(first, error) || !fs::exists(first, error));
   const bool idx = options.format == "idx" ||
                    (options.format == "auto" &&
-                    (first == "-" ? !options.labels.empty() : looks_like_idx(first)));
+                    (can_look ? looks_like_idx(first) : !options.labels.empty()));
   return idx ? open_idx(options) : open_table(options);
 }
 

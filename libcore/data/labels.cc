@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "data/record.h"
 
 namespace dl::data {
 
@@ -54,6 +55,10 @@ Label Labels::look_at(std::string_view text, const RowSource& rows) {
     any_number_ = true;
     whole_ = whole_ && *number == std::trunc(*number);
   } else {
+    if (!is_utf8(std::string(text))) {
+      fail(Exit::data, "{}: the label {} is not UTF-8; convert the file first (iconv)", place_of(rows),
+           shown(text));
+    }
     if (wanted_ == Task::regression) {
       fail(Exit::data, "{}: {} is not a number; correct it, or say --task classification",
            place_of(rows), shown(text));

@@ -21,16 +21,17 @@ bool is_ours(const std::string& name) {
 }  // namespace
 
 Output::Output(const fs::path& directory, bool force) : directory_(directory) {
-  if (!force && fs::exists(directory_ / "manifest.json")) {
+  std::error_code error;  // what cannot be looked at cannot be created either, as is said below
+  if (!force && fs::exists(directory_ / "manifest.json", error)) {
     fail(Exit::cannot_create, "{}: holds a manifest already; say --force to replace it, or another -o",
          directory_.string());
   }
-  for (fs::path path = directory_; !path.empty() && !fs::exists(path); path = path.parent_path()) {
+  for (fs::path path = directory_; !path.empty() && !fs::exists(path, error); path = path.parent_path()) {
     created_.insert(created_.begin(), path);
   }
-  std::error_code error;
   fs::create_directories(directory_, error);
-  if (error || !fs::is_directory(directory_)) {
+  std::error_code ignored;
+  if (error || !fs::is_directory(directory_, ignored)) {
     created_.clear();
     fail(Exit::cannot_create, "{}: cannot create the directory: {}", directory_.string(),
          error ? error.message() : "a file is there");
@@ -75,10 +76,10 @@ void Output::commit_manifest(const std::string& text) {
 void Output::remove_old_shards() const {
   std::error_code ignored;
   std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(directory_, ignored)) {
-    const std::string name = entry.path().filename().string();
+  for (fs::directory_iterator at(directory_, ignored), end; at != end; at.increment(ignored)) {
+    const std::string name = at->path().filename().string();
     if (is_ours(name) && std::find(names_.begin(), names_.end(), name) == names_.end()) {
-      old.push_back(entry.path());
+      old.push_back(at->path());
     }
   }
   for (const fs::path& path : old) fs::remove(path, ignored);

@@ -69,8 +69,10 @@ std::vector<std::int32_t> places_by_number(const Schema& schema, const CsvReader
 }
 
 Opened open_csv(const Schema& schema, std::vector<std::string> files, const RawOptions& options) {
+  // A name that is a number may stand in any row; only a word tells a header.
+  const std::string& name = schema.columns[0].name;
   const CsvOptions csv{options.header, options.separator ? *options.separator : schema.input.separator,
-                       schema.input.header ? schema.columns[0].name : ""};
+                       schema.input.header && !parse_number(name) ? name : ""};
   auto reader = std::make_unique<CsvReader>(std::move(files), csv, options.interrupted);
   const bool by_name = schema.input.header && reader->header() && names_differ(schema);
   auto places = by_name ? places_by_name(schema, *reader) : places_by_number(schema, *reader);

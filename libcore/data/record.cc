@@ -91,6 +91,15 @@ Split split_record(std::string_view& text, char separator, bool last, Record& re
   return Split::whole;
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    (void)Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 char tell_separator(std::string_view head, bool whole) {
   constexpr std::array<char, 4> kCandidates = {',', '\t', ';', '|'};
   char best = ',';

@@ -26,6 +26,9 @@ enum class Split {
 // the text ends a record. A quoted cell keeps its blanks; a quote inside an unquoted one is a letter.
 Split split_record(std::string_view& text, char separator, bool last, Record& record);
 
+// What JSON, and so a manifest, can hold.
+bool is_utf8(const std::string& text);
+
 // What is told from the beginning of a table.
 char tell_separator(std::string_view head, bool whole);
 

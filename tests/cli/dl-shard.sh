@@ -51,6 +51,9 @@ rm -rf again
 "$shard" -q -o again - <"$digits" >/dev/null
 [ "$(sum again)" = "$(sum digits)" ] || complain "packed standard input gives other bytes"
 rm -rf again
+"$shard" -q -o again <(cat "$digits") >/dev/null
+[ "$(sum again)" = "$(sum digits)" ] || complain "a named pipe gives other bytes"
+rm -rf again
 head -1000 digits.csv >one.csv
 tail -n +1001 digits.csv | gzip >two.csv.gz
 "$shard" -q -o again one.csv two.csv.gz >/dev/null
@@ -115,6 +118,7 @@ gives 64 "--separator" "$shard" -o m --separator '::' digits.csv
 gives 64 "say --labels FILE" "$shard" -o m images
 gives 64 "--labels FILE is for IDX" "$shard" -o m --format csv --labels labels digits.csv
 gives 73 "digits: holds a manifest already" "$shard" -o digits digits.csv
+gives 73 "digits.csv: cannot create the directory" "$shard" -o digits.csv t.csv
 gives 73 "digits.csv" "$shard" -o digits.csv/m digits.csv
 
 # --force replaces the whole
@@ -135,7 +139,7 @@ for signal in TERM INT; do
   "$shard" -o m fifo >out 2>err &
   pid=$!
   exec 3>fifo          # returns when dl-shard has opened its end
-  cat digits.csv >&3
+  if [ $signal = TERM ]; then cat digits.csv >&3; else cat "$digits" >&3; fi
   kill -$signal $pid
   exec 3>&-            # should the signal come between two reads, the end of the input wakes it up
   wait $pid

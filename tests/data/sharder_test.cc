@@ -146,6 +146,27 @@ TEST_CASE("sharder: scalings are fitted on the training part only") {
   }
 }
 
+TEST_CASE("sharder: a column's number is not taken for a name, nor its row for a header") {
+  const test::Scratch dir;
+  for (const char* const label : {"-1", "0"}) {
+    ShardOptions options = options_for(dir, "0,-1,1\n1,5,0\n0,6,1\n1,7,0\n");
+    options.input.label = label;
+    options.test = 0;
+    options.force = true;
+    const Manifest manifest = make_shards(options);
+    CHECK_FALSE(manifest.schema.input.header);
+    CHECK(manifest.training_samples() == 4);
+  }
+  // The same for names that are numbers, when raw rows are read again.
+  ShardOptions options = options_for(dir, "0,1,kind\n4,5,a\n6,7,b\n0,9,a\n8,8,b\n");
+  options.force = true;
+  options.input.header = true;
+  const Manifest manifest = make_shards(options);
+  write_file(dir / "raw.csv", "0,9\n1,1\n");
+  RawChunk chunk;
+  CHECK(RawRows(manifest.schema, {(dir / "raw.csv").string()}).read(9, chunk) == 2);
+}
+
 TEST_CASE("sharder: a number to predict is standardised with --scale, and left alone without") {
   const test::Scratch dir;
   std::string text = "size;price\n";
@@ -229,6 +250,8 @@ TEST_CASE("sharder: bad tables are 65 and leave nothing") {
   CHECK(test::contains(refused("1,2,a\n3,4,b\n5,a\n"), "row 3: 2 cells"));
   CHECK(test::contains(refused("1,2,a\n3,4,a\n5,6,a\n"), "every label is 'a'"));
   CHECK(test::contains(refused("1\n2\n3\n"), "a row has one cell"));
+  CHECK(test::contains(refused("1,2,a\n3,4,b\xe4\n"), "row 2, column 2: the label"));
+  CHECK(test::contains(refused("x\xff,kind\n1,2\n2,3\n"), "is not UTF-8"));
   CHECK(test::contains(refused(kSmall, 6), "5 training samples (of 6) are fewer than the 6 shards"));
   // A held-out value so far from the (constant) training part that float32 cannot hold it.
   std::string wild = "-3e38,a\n";

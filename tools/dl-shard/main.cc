@@ -50,8 +50,8 @@ data::ShardOptions options_of(const cli::Given& given) {
   if (given.has("separator")) {
     const std::string text = given.text("separator");
     const bool tab = text == "tab" || text == "\\t";
-    if ((!tab && text.size() != 1) || text == "\"" || text == "\n" || text == "\r") {
-      fail(Exit::usage, "--separator: {} is not one character, or 'tab'", shown(text));
+    if ((!tab && text.size() != 1) || text == "\"" || text == "\n" || text == "\r" || text[0] < 0) {
+      fail(Exit::usage, "--separator: {} is not one ASCII character, or 'tab'", shown(text));
     }
     options.input.separator = tab ? '\t' : text[0];
   }
