@@ -12,6 +12,8 @@ namespace dl {
 namespace {
 
 constexpr int kDeepest = 64;
+// nlohmann looks for a key among all that came before, so a million keys would take hours.
+constexpr std::size_t kMostKeys = 16384;
 
 // nlohmann lets the last of two equal keys win; this refuses the second.
 class DuplicateFinder {
@@ -25,6 +27,9 @@ class DuplicateFinder {
     if (event == Event::object_end) keys_.pop_back();
     if (event == Event::key && !keys_.back().insert(parsed.get<std::string>()).second) {
       fail(Exit::data, "{}: key {} stands twice", what_, shown(parsed.get<std::string>()));
+    }
+    if (event == Event::key && keys_.back().size() > kMostKeys) {
+      fail(Exit::data, "{}: an object of more than {} keys", what_, kMostKeys);
     }
     return true;
   }

@@ -15,6 +15,13 @@ TEST_CASE("json: two equal keys, a cut text and a deep nest are refused") {
   CHECK_THROWS_AS(parse_json(std::string(10000, '['), "doc"), Error);
 }
 
+TEST_CASE("json: an object of a million keys is refused before it takes hours") {
+  std::string text = "{";
+  for (int i = 0; i < 1'000'000; ++i) text += fmt::format("\"{}\":1,", i);
+  text += "\"last\":1}";
+  CHECK_THROWS_WITH_AS(parse_json(text, "doc"), "doc: an object of more than 16384 keys", Error);
+}
+
 TEST_CASE("json: getters take the right type and range only") {
   const Json value = parse_json(R"({"n":3,"neg":-1,"f":1.5,"t":"x","b":true,"l":[1,2]})", "doc");
   const JsonObject doc(value, "doc");

@@ -131,6 +131,10 @@ cut -d, -f1-64 rows.csv >bare.csv
 gives 65 'to judge by' "$evaluate" run --data bare.csv
 "$shard" -q -o other --scale minmax "$digits" >/dev/null
 gives 76 'scale .* but .* in the checkpoint' "$evaluate" run --data other
+"$shard" -q -o seed2 --seed 2 --scale none "$digits" >/dev/null
+"$shard" -q -o seed3 --seed 3 --scale none "$digits" >/dev/null
+"$train" seed2 '' 1 two && gives 0 'not the manifest that the run trained on' "$evaluate" two --data seed3
+gives 0 '' "$evaluate" two --data seed2
 cp -r m flipped && printf '\377' | dd of=flipped/test.dls bs=1 seek=9000 conv=notrunc 2>/dev/null
 gives 65 'test.dls' "$evaluate" run --data flipped
 [ $bad = 0 ] && echo "dl-eval does what dl-eval(1) says"

@@ -97,7 +97,7 @@ Exit work(const cli::Given& given, const Log& log) {
   const eval::LoadedModel loaded =
       eval::load_model(given.arguments().front(), given.flag("best"));
   if (given.flag("confusion")) tool::check_matrix(loaded);
-  const auto source = tool::open_source(given, loaded);
+  const auto source = tool::open_source(given, loaded, log);
   if (!given.flag("predict") && !source->has_targets()) {
     fail(Exit::data, "{}: the rows have no '{}' to judge by; --predict needs none", source->name(),
          loaded.schema.target.name);

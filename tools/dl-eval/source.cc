@@ -14,10 +14,16 @@ namespace {
 // One file after the other, each in blocks of its own, as nodes cut them.
 class ManifestSource : public Source {
  public:
-  ManifestSource(fs::path directory, const std::string& split, const eval::LoadedModel& model)
+  ManifestSource(fs::path directory, const std::string& split, const eval::LoadedModel& model,
+                 const Log& log)
       : directory_(std::move(directory)), split_(split), ends_(model.spec.ends) {
     const data::Manifest manifest = data::read_manifest(directory_);
     check_same_schema(model, manifest.schema, directory_.string());
+    if (!model.manifest_sha256.empty() &&
+        data::manifest_digest(directory_) != model.manifest_sha256) {
+      log.warning("{}: not the manifest that the run trained on; it may have trained on these rows",
+                  directory_.string());
+    }
     if (split == "train") {
       entries_ = manifest.shards;
     } else if (const auto& part = split == "test" ? manifest.test : manifest.validation) {
@@ -103,7 +109,8 @@ data::RawOptions raw_options(const cli::Given& given) {
 
 }  // namespace
 
-std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedModel& model) {
+std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedModel& model,
+                                    const Log& log) {
   std::string data = given.text("data");
   if (data.empty()) {
     if (model.data.empty()) {
@@ -120,7 +127,7 @@ std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedM
       fail(Exit::usage, "--{}: {} is no raw file but a manifest's directory", name, shown(data));
     }
   }
-  if (!raw) return std::make_unique<ManifestSource>(data, split, model);
+  if (!raw) return std::make_unique<ManifestSource>(data, split, model, log);
   if (given.has("split")) {
     fail(Exit::usage, "--split: {} is a raw file; parts are a manifest's", shown(data));
   }

@@ -21,7 +21,8 @@ class Source {
 };
 
 // As --data, --split and the options of raw files say; without --data, the data that the run used.
-// A manifest must have the checkpoint's schema (76).
-std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedModel& model);
+// A manifest must have the checkpoint's schema (76); where it is not the run's own, a word is said.
+std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedModel& model,
+                                    const Log& log);
 
 }  // namespace dl::tool
