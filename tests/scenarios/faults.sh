@@ -6,8 +6,9 @@ cd "$scratch" || exit 70
 
 dl-shard -q -n 8 -o shards "$digits" >/dev/null || exit 70
 steps=6000
-coord() {
-  dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 128 --optimizer adam \
+in_background=
+coord() {  # in the background, $! is dl-coord itself
+  $in_background dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 128 --optimizer adam \
     --lr 0.001 --steps $steps --checkpoint-every 1000 --json "$@"
 }
 wanted=$(coord -o calm --spawn 1 >calm.json && field params_sha256 calm.json)
@@ -15,7 +16,7 @@ fact "the undisturbed run ends" test ${#wanted} = 64
 
 start() {  # start NAME NODES: a coordinator and nodes by hand; $c, $nodes, $address
   local name=$1 n
-  coord -o "$name" --listen 127.0.0.1:0 --nodes "$2" >"$name.json" 2>"$name.log" &
+  in_background=exec coord -o "$name" --listen 127.0.0.1:0 --nodes "$2" >"$name.json" 2>"$name.log" &
   c=$!
   until_true 10 test -s "$name/address" || return 1
   address=$(cat "$name/address")
@@ -60,7 +61,7 @@ join() {
 fact "a node that joins half way changes no bit" join
 
 respawn() {
-  coord -o respawn --spawn 2 >respawn.json 2>respawn.log & c=$!
+  in_background=exec coord -o respawn --spawn 2 >respawn.json 2>respawn.log & c=$!
   until_true 20 grep -q first_step respawn.json || return 1
   pkill -9 -P $c -n dl-node || return 1
   wait $c || { cat respawn.log; return 1; }
@@ -90,10 +91,11 @@ fact "random bytes on the port change nothing" noise
 
 fact "no coordinator there: 69 after --wait" exits 69 dl-node -q --coord 127.0.0.1:1 --wait 300ms
 orphans() {
-  coord -o orphans --spawn 2 >orphans.json 2>/dev/null & c=$!
+  in_background=exec coord -o orphans --spawn 2 >orphans.json 2>/dev/null & c=$!
   until_true 20 grep -q first_step orphans.json || return 1
   local children
   children=$(pgrep -P $c dl-node)
+  [ "$(echo "$children" | wc -w)" = 2 ] || { echo "  children: $children"; return 1; }
   kill -9 $c
   wait $c 2>/dev/null
   local child

@@ -36,7 +36,7 @@ exits() {
   [ "$got" = "$wanted" ] || { echo "  exit $got instead of $wanted: $*"; return 1; }
 }
 
-same() { [ "$1" = "$2" ] || { echo "  '$1' is not '$2'"; return 1; }; }
+same() { [ -n "$1" ] && [ "$1" = "$2" ] || { echo "  '$1' is not '$2'"; return 1; }; }
 
 # until_true SECONDS COMMAND...: waits for a condition on other processes
 until_true() {
@@ -49,7 +49,7 @@ until_true() {
 }
 
 # field NAME FILE: a member of the 'done' line of dl-coord --json, or of dl-eval --json
-field() { grep -v '"event": *"\(joined\|epoch\|first_step\|lost\|checkpoint\)"' "$2" | tail -n 1 | sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
+field() { grep '^{' "$2" | grep -v '"event": *"\(joined\|epoch\|first_step\|lost\|checkpoint\)"' "$2" | tail -n 1 | sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
 
 digits=$source/share/datasets/digits.csv.gz
 

@@ -6,16 +6,19 @@
 cd "$scratch" || exit 70
 
 dl-shard -q -n 6 --test 0.2 --validation 0.1 -o shards "$digits" >/dev/null || exit 70
-coord() { dl-coord --data shards --model 'dense 64 relu' --batch 64 --optimizer momentum --lr 0.05 "$@"; }
+in_background=
+coord() { $in_background dl-coord --data shards --model 'dense 64 relu' --batch 64 --optimizer momentum --lr 0.05 "$@"; }
 
-port() {  # a port that is free now
-  coord -q -o probe --steps 1 --listen 127.0.0.1:0 --spawn 1 >/dev/null 2>&1
+port() {  # one that was free a moment ago
+  in_background=exec coord -q -o probe --epochs 1 --listen 127.0.0.1:0 --nodes 1 >/dev/null 2>&1 & local c=$!
+  until_true 10 test -s probe/address
   sed 's/.*://' probe/address
+  kill -9 $c
 }
 by_hand() {
   local address=127.0.0.1:$(port)
   dl-node -q --coord "$address" & local first=$!  # waits for its coordinator
-  coord -q -o hand --epochs 20 --listen "$address" --nodes 2 --json >hand.json & local c=$!
+  in_background=exec coord -q -o hand --epochs 20 --listen "$address" --nodes 2 --json >hand.json & local c=$!
   dl-node -q --coord "$address" & local second=$!
   wait $c && wait $first && wait $second
 }
@@ -32,7 +35,7 @@ fact "another model in the same run is refused with 76" exits 76 \
   dl-coord -q --data shards --model 'dense 65 relu' --batch 64 --optimizer momentum --lr 0.05 -o hand --epochs 30 --spawn 1
 
 twice() {
-  coord -q -o busy --epochs 100000 --spawn 1 --json >busy.json 2>busy.log & local c=$!
+  in_background=exec coord -q -o busy --epochs 100000 --spawn 1 --json >busy.json 2>busy.log & local c=$!
   until_true 10 grep -q first_step busy.json || return 1
   exits 75 coord -q -o busy --epochs 100000 --spawn 1 || return 1
   dl-coord --status busy >status.txt || return 1
@@ -50,11 +53,11 @@ early() {
   [ "$(field epochs early.json)" -lt 5000 ] && test -f early/best.safetensors
 }
 fact "early stopping ends the run and leaves a best checkpoint" early
-fact "the best checkpoint can be judged" dl-eval early/best.safetensors --data shards -q
+fact "the best checkpoint can be judged" dl-eval early/best.safetensors --data shards --json
 
 fact "a reader that leaves early ends the predictions quietly" \
   sh -c 'zcat "$1" | dl-eval hand --data - --predict 2>err.txt | head -n 1 >one.txt; test "$(wc -l <one.txt)" = 1 && ! test -s err.txt' - "$digits"
 fact "one prediction for each row" same "$(zcat "$digits" | dl-eval hand --data - --predict | wc -l)" 1797
-fact "--fail-under answers no with 1" exits 1 dl-eval hand --data shards --fail-under 0.9999
-fact "--fail-under answers yes with 0" exits 0 dl-eval hand --data shards --fail-under 0.5
+fact "--fail-under answers no with 1" exits 1 dl-eval -q hand --data shards --fail-under 0.9999
+fact "--fail-under answers yes with 0" exits 0 dl-eval -q hand --data shards --fail-under 0.5
 finish
