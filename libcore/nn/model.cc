@@ -147,7 +147,7 @@ void Model::State::place(const Batch& batch) {
     const std::uint32_t rows = batch.offsets[i + 1] - batch.offsets[i];
     slots.push_back(slots.back() + (whole_panels ? linalg::panels_of(rows) * kPanel : rows));
   }
-  reserve(slots.back());
+  reserve(std::max(slots.back(), kPanel));
   const std::uint32_t width = spec.ends.inputs;
   if (!whole_panels) {
     products.pack(batch.features.data(), batch.rows, width, x.data());

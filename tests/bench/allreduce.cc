@@ -27,13 +27,14 @@ using namespace dl;
 
 namespace {
 
-constexpr std::array<std::uint64_t, 7> kFloats = {256,     4096,    65536,   262144,
+constexpr std::array<std::uint64_t, 7> kFloats = {256,     4096,    65536,  262144,
                                                   1 << 20, 1 << 22, 1 << 24};
 
 comm::SumPlan plan_of(std::uint32_t ranks, std::uint64_t floats) {
   comm::SumPlan plan;
   plan.shards = ranks;
-  for (std::uint32_t rank = 0; rank < ranks; ++rank) plan.parts_of_rank.push_back({{rank, rank + 1}});
+  for (std::uint32_t rank = 0; rank < ranks; ++rank)
+    plan.parts_of_rank.push_back({{rank, rank + 1}});
   plan.buckets = {{0, floats}};
   return plan;
 }
@@ -64,8 +65,10 @@ void measure(comm::TcpMesh& mesh, comm::TcpGroup group, std::uint32_t ranks,
   for (const std::uint64_t floats : kFloats) {
     ++group.generation;
     std::vector<float> part(floats, 1.0F), result(floats);
-    const auto end = mesh.connect(group, plan_of(ranks, floats), result, net::Milliseconds(10000), tuning);
-    const int count = std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
+    const auto end =
+        mesh.connect(group, plan_of(ranks, floats), result, net::Milliseconds(10000), tuning);
+    const int count =
+        std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
     sums(*end, part.data(), 3);
     std::array<double, 5> runs{};
     const double before = processor_seconds();

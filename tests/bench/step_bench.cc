@@ -13,6 +13,7 @@
 #include "linalg/buffer.h"
 #include "linalg/kernels.h"
 #include "nn/model.h"
+#include "optim/optimizer.h"
 #include "turns.h"
 
 namespace {
@@ -44,15 +45,9 @@ class Training {
   void step() {
     float* const partial = gradient_.data();
     model_.backprop(batch_, groups_, {&partial, 1}, losses_, [](std::size_t) {});
-    float* w = model_.parameters().data();
-    float* m = momentum_.data();
-    const float* g = gradient_.data();
-    const float scale = 1.0F / static_cast<float>(batch_.rows), rate = 1e-3F, mu = 0.9F;
-    const std::size_t count = gradient_.size();
-    for (std::size_t i = 0; i < count; ++i) {
-      m[i] = mu * m[i] + scale * g[i];
-      w[i] -= rate * m[i];
-    }
+    const std::span<float> slot = momentum_.span();
+    const dl::optim::StepFactors factors = {1, 1e-3F, 1.0F / static_cast<float>(batch_.rows)};
+    dl::optim::update(optimizer_, factors, model_.parameters(), gradient_.span(), {&slot, 1});
   }
 
  private:
@@ -61,6 +56,7 @@ class Training {
   std::vector<double> losses_;
   std::vector<std::uint32_t> groups_;
   Batch batch_;
+  dl::optim::OptimizerSpec optimizer_{.kind = dl::optim::Kind::momentum};
 };
 
 ModelSpec network(std::uint32_t hidden) {
