@@ -69,6 +69,10 @@ struct V8 {
 
 #include "linalg/elementary.inc"
 
+#include "linalg/tile.inc"
+
+#include "linalg/gradient.inc"
+
 #include "linalg/products.inc"
 
 }  // namespace

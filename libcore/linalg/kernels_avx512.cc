@@ -77,6 +77,10 @@ struct V16 {
 
 #include "linalg/elementary.inc"
 
+#include "linalg/tile.inc"
+
+#include "linalg/gradient.inc"
+
 #include "linalg/products.inc"
 
 }  // namespace

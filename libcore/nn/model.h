@@ -22,7 +22,9 @@ struct ElementRange {
   bool operator==(const ElementRange&) const = default;
 };
 
-// Owned by the training thread, which alone may touch it; `workers` must outlive it.
+// Owned by the training thread, which alone may touch it; `workers` must outlive it. The thread
+// calls flush_denormals() (base/workers.h) first, as the workers do. A step of no more rows and
+// segments than before allocates nothing. Partials are written fastest in a linalg::Buffer.
 class Model {
  public:
   Model(const ModelSpec& spec, const linalg::Arithmetic& arithmetic, Workers& workers);
