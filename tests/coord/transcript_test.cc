@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Over 400 lines because each story is told whole.
 #include "transcript.h"
 
 #include <doctest/doctest.h>
