@@ -77,40 +77,41 @@ gives 76 "--seed was '1' when the run began, and is '2' now" "${run[@]}" -o run1
 "$coord" --status run1 | grep -q '^state *complete$' || complain "--status: $("$coord" --status run1)"
 
 # Stopped by a signal in its middle, twice at once, gone on with other numbers of nodes
-"$coord" "${run[@]}" -o stopped --spawn 2 --json >json 2>run.err &
+"$coord" "${run[@]}" -o stopped --spawn 2 --dead-after 60s --json >json.stopped 2>run.err &
 pid=$!
-until_true grep -q '"event":"checkpoint"' json
+until_true grep -q '"event":"first_step"' json.stopped
+# It shall not be done before we are.
+nodes=$(grep '"event":"joined"' json.stopped | grep -o '"pid":[0-9]*' | cut -d: -f2)
+kill -STOP $nodes
 gives 75 "(pid $pid) runs this run" "${run[@]}" -o stopped --spawn 2
 "$coord" --status stopped --json | grep -q "\"pid\":$pid" || complain "--status while it runs"
 gives 73 'cannot listen' "${run[@]}" -o other --listen "$(cat stopped/address)"
 # Junk on the port harms nobody
 (head -c 5000 /dev/urandom >"/dev/tcp/127.0.0.1/$(cut -d: -f2 stopped/address)") 2>/dev/null
-kill -TERM $pid 2>/dev/null
+kill -TERM $pid
+kill -CONT $nodes
 wait $pid; code=$?
-if [ $code = 143 ]; then
-  [ -z "$(value done steps json)" ] || complain "stopped, and done"
-else
-  [ $code = 0 ] || complain "SIGTERM gave $code: $(cat run.err)"
-fi
-timeout -s KILL 60 "$coord" "${run[@]}" -o stopped --spawn 3 --json >json 2>err || complain "going on: $(cat err)"
-[ "$(value done params_sha256 json)" = "$sha" ] || complain "stopped and gone on: other bits"
+[ $code = 143 ] || complain "SIGTERM gave $code: $(cat run.err)"
+[ -z "$(value done steps json.stopped)" ] || complain "stopped, and done"
+timeout -s KILL 60 "$coord" "${run[@]}" -o stopped --spawn 3 --json >json.on 2>err || complain "going on: $(cat err)"
+[ "$(value done params_sha256 json.on)" = "$sha" ] || complain "stopped and gone on: other bits"
 
 # A node is killed: it is named, another one takes its place; then everything is killed
-"$coord" "${run[@]}" -o killed --spawn 2 --json >json 2>run.err &
+"$coord" "${run[@]}" -o killed --spawn 2 --json >json.killed 2>run.err &
 pid=$!
-until_true grep -q '"event":"checkpoint"' json
-victim=$(value joined pid json)
+until_true grep -q '"event":"first_step"' json.killed
+victim=$(value joined pid json.killed)
 kill -9 "$victim"
-until_true grep -qE '"event":"(lost|done)"' json
-[ "$(value lost pid json)" = "$victim" ] || complain "lost: $(grep lost json)"
-until_true grep -qE '"pid":'"$(value lost pid json)"'.*|"event":"done"' json
+until_true grep -qE '"event":"(lost|done)"' json.killed
+[ "$(value lost pid json.killed)" = "$victim" ] || complain "lost: $(grep lost json.killed)"
+until_true grep -qE '"pid":'"$(value lost pid json.killed)"'.*|"event":"done"' json.killed
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
-timeout -s KILL 60 "$coord" "${run[@]}" -o killed --spawn 1 --json >json 2>err || complain "after kill -9: $(cat err)"
-[ "$(value done params_sha256 json)" = "$sha" ] || complain "killed and gone on: other bits"
+timeout -s KILL 60 "$coord" "${run[@]}" -o killed --spawn 1 --json >json.on 2>err || complain "after kill -9: $(cat err)"
+[ "$(value done params_sha256 json.on)" = "$sha" ] || complain "killed and gone on: other bits"
 
 # Nodes by hand, one of them before its coordinator; --stop from outside; then on to the end
-"$coord" "${run[@]}" -o hand --nodes 2 --json >json 2>run.err &
+"$coord" "${run[@]}" -o hand --nodes 2 --json >json.hand 2>run.err &
 pid=$!
 until_true test -s hand/address
 address=$(cat hand/address)
@@ -121,13 +122,13 @@ second=$!
 wait $pid || complain "nodes by hand: $(cat run.err)"
 wait $first || complain "the first node gave $?"
 wait $second || complain "the second node gave $?"
-[ "$(value done params_sha256 json)" = "$sha" ] || complain "nodes by hand: other bits"
+[ "$(value done params_sha256 json.hand)" = "$sha" ] || complain "nodes by hand: other bits"
 "$node" -q --coord "$address" --wait 100ms 2>err
 [ $? = 69 ] || complain "a node without a coordinator"
 
-"$coord" --data m --model 'dense 8' -o endless --epochs 1000000 --spawn 1 --json >json 2>run.err &
+"$coord" --data m --model 'dense 8' -o endless --epochs 1000000 --spawn 1 --json >json.endless 2>run.err &
 pid=$!
-until_true grep -q '"event":"first_step"' json
+until_true grep -q '"event":"first_step"' json.endless
 "$coord" -q --stop endless || complain "--stop gave $?"
 wait $pid; code=$?
 [ $code = 143 ] || complain "a run that was stopped gave $code"
