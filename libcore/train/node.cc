@@ -65,10 +65,12 @@ class Node {
   }
 
   ~Node() {
+    loop_.call([this] {  // nothing on the I/O thread may ask for the mesh when it goes
+      signals_.reset();
+      client_.reset();
+    });
     mesh_.reset();
     loop_.stop();
-    signals_.reset();
-    client_.reset();
   }
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;

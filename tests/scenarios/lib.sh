@@ -48,8 +48,8 @@ until_true() {
   done
 }
 
-# field NAME FILE: a member of the 'done' line of dl-coord --json, or of dl-eval --json
-field() { grep '^{' "$2" | grep -v '"event": *"\(joined\|epoch\|first_step\|lost\|checkpoint\)"' "$2" | tail -n 1 | sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
+# field NAME FILE: a member of the 'done' line of dl-coord --json
+field() { grep '^{"event": *"done"' "$2" | tail -n 1 | sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
 
 digits=$source/share/datasets/digits.csv.gz
 
