@@ -7,6 +7,8 @@
 set -u
 what=$1 root=$2
 shift 2
+tools=()
+for tool in "$@"; do tools+=("$(realpath "$tool")"); done
 cd "$root" || exit 70
 bad=0
 complain() { echo "$*"; bad=1; }
@@ -62,10 +64,17 @@ completed() {
     printf "%s\n" "${COMPREPLY[@]}"' completed "$1" "$2" | sed 's/[ =]*$//' | sort -u
 }
 
-# "--option STANDARD" for each option of a --help that has a standard value.
+# "--option STANDARD" for each option of a --help that has a standard value; of a phrase ("0.1; adam
+# 0.001"), a line for each number in it.
 standards() {
   awk '
-    function tell() { if (match(entry, /\[[^\]]*\]$/)) print name, substr(entry, RSTART + 1, RLENGTH - 2) }
+    function tell(standard, words, n, i) {
+      if (!match(entry, /\[[^\]]*\]$/)) return
+      standard = substr(entry, RSTART + 1, RLENGTH - 2)
+      if (standard !~ / /) { print name, standard; return }
+      n = split(standard, words, /[ ;,]+/)
+      for (i = 1; i <= n; ++i) if (words[i] ~ /^[0-9.]+$/) print name, words[i]
+    }
     /^  (-.,|   ) --/ { tell(); name = $1 ~ /,$/ ? $2 : $1; entry = $0; next }
     /^          / { entry = entry $0; next }
     { tell(); entry = "" }
@@ -73,6 +82,7 @@ standards() {
 }
 
 options() {
+  [ $# = 4 ] || complain "$# tools to look at, not 4"
   local tool name page help helped item synopsis standard
   for tool in "$@"; do
     name=$(basename "$tool")
@@ -86,7 +96,7 @@ options() {
     same "$name --help" "$helped" "the items of $page" "$item"
     [ -z "$(only_in "$synopsis" "$helped")" ] || complain "in the synopsis of $page, not in --help: $(only_in "$synopsis" "$helped")"
     same "$name --help" "$helped" "share/completions/$name" "$(completed "share/completions/$name" "$name")"
-    # An option's standard value stands in its item.
+    # An option's standard value stands in its item; of a phrase, its numbers.
     while read -r option standard; do
       awk -v option="Fl -${option#--}" '
         /^\.It / { inside = (index($0 " ", option " ") > 0) }
@@ -96,6 +106,10 @@ options() {
   done
 }
 
-"$what" "$@"
+case $what in
+  lint | references) "$what" ;;
+  options) options "${tools[@]}" ;;
+  *) echo "pages.sh: no such part: $what" >&2; exit 64 ;;
+esac
 [ $bad = 0 ] && echo "the pages agree"
 exit $bad
