@@ -9,7 +9,15 @@ work=${1:-quickstart}
 build=build
 
 say() { printf '\n== %s\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+run() {  # shows a command as one would type it, then does it
+  local word
+  printf '$'
+  for word in "$@"; do
+    case $word in *[\ \;]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+  done
+  echo
+  "$@"
+}
 
 say "1/5 packages"
 share/install-packages.sh

@@ -17,13 +17,14 @@ constexpr std::uint64_t kWorthSplitting = 1 << 15;  // elements; below, waking a
 
 Replica::Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers)
     : config_(config), workers_(workers), model_(config.model_spec(), arithmetic, workers) {
-  slots_.resize(optim::slot_names(config.optimizer.kind).size());
-  for (auto& slot : slots_) slot.assign(model_.parameters().size(), 0.0F);
+  for (std::size_t slot = 0; slot < optim::slot_names(config.optimizer.kind).size(); ++slot) {
+    slots_.emplace_back(model_.parameters().size());
+  }
 }
 
 void Replica::begin_at_seed() {
   model_.initialise(config_.seed);
-  for (auto& slot : slots_) std::fill(slot.begin(), slot.end(), 0.0F);
+  for (auto& slot : slots_) std::ranges::fill(slot.span(), 0.0F);
   cursor_ = Cursor{};
   has_state_ = true;
 }
@@ -37,7 +38,10 @@ std::vector<float> Replica::state() const {
   out.reserve(state_size());
   const auto parameters = model_.parameters();
   out.insert(out.end(), parameters.begin(), parameters.end());
-  for (const auto& slot : slots_) out.insert(out.end(), slot.begin(), slot.end());
+  for (const auto& slot : slots_) {
+    const std::span<const float> values = slot.span();
+    out.insert(out.end(), values.begin(), values.end());
+  }
   return out;
 }
 
@@ -60,7 +64,7 @@ void Replica::update(const optim::StepFactors& factors, nn::ElementRange range,
   const auto part = [&](std::uint64_t begin, std::uint64_t end) {
     std::array<std::span<float>, kMostSlots> slots;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
-      slots[i] = std::span(slots_[i]).subspan(begin, end - begin);
+      slots[i] = slots_[i].span().subspan(begin, end - begin);
     }
     optim::update(config_.optimizer, factors, model_.parameters().subspan(begin, end - begin),
                   gradient.subspan(begin, end - begin), std::span(slots).first(slots_.size()));

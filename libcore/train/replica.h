@@ -8,6 +8,7 @@
 
 #include "base/workers.h"
 #include "linalg/arithmetic.h"
+#include "linalg/buffer.h"
 #include "nn/model.h"
 #include "train/cursor.h"
 #include "train/run_config.h"
@@ -43,7 +44,7 @@ class Replica {
   RunConfig config_;
   Workers& workers_;
   nn::Model model_;
-  std::vector<std::vector<float>> slots_;
+  std::vector<linalg::Buffer> slots_;
   Cursor cursor_;
   bool has_state_ = false;
 };

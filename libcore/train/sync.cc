@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "linalg/buffer.h"
 #include "train/batch_reader.h"
 #include "train/judge.h"
 
@@ -19,8 +20,8 @@ struct Sync::State {
   const Hooks& hooks;
   BatchReader reader;
   std::vector<std::uint32_t> group_sizes;
-  std::vector<float> gradient;                // the group's sum
-  std::vector<std::vector<float>> own_parts;  // empty where the sum itself can be used
+  linalg::Buffer gradient;                // the group's sum
+  std::vector<linalg::Buffer> own_parts;  // empty where the sum itself can be used
   std::vector<float*> partials;
   std::vector<const float*> offered;
   std::unique_ptr<comm::Communicator> comm;
@@ -48,11 +49,12 @@ struct Sync::State {
 
   void make_room() {
     const std::size_t n = replica.model().parameters().size();
-    gradient.assign(n, 0.0F);
+    gradient = linalg::Buffer(n);
     const bool alone = group.size == 1 && group_sizes.size() == 1;
-    own_parts.assign(alone ? 0 : group_sizes.size(), std::vector<float>(n));
     if (alone) partials.push_back(gradient.data());
-    for (auto& part : own_parts) partials.push_back(part.data());
+    for (std::size_t part = 0; !alone && part < group_sizes.size(); ++part) {
+      partials.push_back(own_parts.emplace_back(n).data());
+    }
     offered.assign(partials.begin(), partials.end());
     losses.resize(group.shards_of(group.rank).size());
   }
@@ -107,10 +109,10 @@ void Sync::State::apply(const StepTotals& totals) {
   double squares = 0;
   // An update that has begun must end on every rank, so nothing is applied before all sums are here.
   for (std::size_t b = 0; b < buckets.size(); ++b) wait_for(b);
-  if (clips) squares = optim::sum_of_squares(gradient);
+  if (clips) squares = optim::sum_of_squares(gradient.span());
   factors.gradient_scale =
       optim::gradient_scale(totals.weight, squares, config.optimizer.clip_norm);
-  replica.update(factors, {0, gradient.size()}, gradient);
+  replica.update(factors, {0, gradient.size()}, gradient.span());
 
   ahead.step += 1;
   ahead.samples += reader.samples_of_step();
@@ -178,7 +180,7 @@ Sync::Sync(const RunConfig& config, Replica& replica, TrainingData& data, const 
            const MakeCommunicator& make_communicator, const Hooks& hooks)
     : state_(std::make_unique<State>(config, replica, data, group, hooks)) {
   state_->make_room();
-  state_->comm = make_communicator(group.sum_plan(replica.model().buckets()), state_->gradient);
+  state_->comm = make_communicator(group.sum_plan(replica.model().buckets()), state_->gradient.span());
 }
 
 Sync::~Sync() = default;

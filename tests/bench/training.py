@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Trains 784-512-512-10 with dl and with PyTorch, in turn, and prints the median of the ratios.
+"""Trains 784-512-512-10 with dl and with PyTorch, in turn, and prints the median of the ratios; then
+the time from the command to the first step, and the most memory that a node takes.
 
 usage: training.py BUILD [--data DIR] [--peer SCRIPT] [--rounds N] [--case NAME]...
 
@@ -8,7 +9,7 @@ DIR holds t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz (or set DL_BEN
 PyTorch program that prints a JSON line with "samples_per_s" (or set DL_BENCH_PEER). Without DIR the
 benchmark is skipped (77); without SCRIPT the peer's column stays empty.
 """
-import argparse, json, os, shutil, statistics, subprocess, sys, tempfile
+import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("build")
@@ -39,14 +40,44 @@ def shards(count):
     return directory
 
 
-def ours(batch, nodes, count, extra=()):
+def start(batch, nodes, count, extra=()):
     run = os.path.join(work, "run")
     shutil.rmtree(run, ignore_errors=True)
-    out = subprocess.run([tool["dl-coord"], "-q", "--data", shards(count), "--model", "dense 512 relu; dense 512 relu",
-                          "-o", run, "--spawn", str(nodes), "--epochs", str(args.epochs), "--batch", str(batch),
-                          "--optimizer", "momentum", "--lr", "0.1", "--json", *extra],
-                         check=True, capture_output=True, env=environment).stdout
+    return subprocess.Popen([tool["dl-coord"], "-q", "--data", shards(count), "--model",
+                             "dense 512 relu; dense 512 relu", "-o", run, "--spawn", str(nodes), "--epochs",
+                             str(args.epochs), "--batch", str(batch), "--optimizer", "momentum", "--lr", "0.1",
+                             "--json", *extra], stdout=subprocess.PIPE, env=environment, text=True)
+
+
+def ours(batch, nodes, count, extra=()):
+    out = start(batch, nodes, count, extra).communicate()[0]
     return json.loads(out.splitlines()[-1])["samples_per_second"]
+
+
+def first_step(nodes):
+    begin, took = time.time(), None
+    process = start(128, nodes, 8)
+    for line in process.stdout:
+        if json.loads(line)["event"] == "first_step":
+            took = time.time() - begin
+    process.wait()
+    return took
+
+
+def memory():
+    """The peak resident memory of a node in MB, as the kernel tells it in the last epoch."""
+    process, node, peak = start(128, 2, 8), None, 0
+    for line in process.stdout:
+        event = json.loads(line)
+        node = event.get("pid", node)
+        if event["event"] == "epoch":
+            try:
+                with open(f"/proc/{node}/status") as status:
+                    peak = max(peak, *(int(l.split()[1]) for l in status if l.startswith("VmHWM")))
+            except OSError:
+                pass  # it has ended
+    process.wait()
+    return peak / 1024
 
 
 def peer(batch, nodes):
@@ -89,5 +120,10 @@ try:
             ratio = statistics.median(x / y for x, y in zip(first, second))
             line += f" against {statistics.median(second):.0f}, ratio {ratio:.2f}"
         print(line, flush=True)
+    if not args.case:
+        for nodes in (1, 2):
+            print(f"{nodes} nodes: {statistics.median(first_step(nodes) for _ in range(9)):.3f} s from the command "
+                  "to the first step")
+        print(f"a node's peak resident memory: {memory():.0f} MB")
 finally:
     shutil.rmtree(work, ignore_errors=True)
