@@ -43,7 +43,10 @@ struct Work {
         workers(options.threads),
         arithmetic(linalg::choose(options.kernel, c.arithmetic)),
         data(options.data.empty() ? c.data : options.data, c.manifest_sha256),
-        replica(c, arithmetic, workers) {}
+        replica(c, arithmetic, workers) {
+    data.test();  // what is damaged is found before the first step, not after the first epoch
+    data.validation();
+  }
 
   RunConfig config;
   Workers workers;
