@@ -61,6 +61,7 @@ struct Children::Child {
   pid_t pid = -1;  // -1: not running
   std::int64_t started_ns = 0;
   unsigned quick_deaths = 0;
+  bool ready = false;
   net::Timer again;
 };
 
@@ -96,6 +97,13 @@ void Children::launch(Child& child) {
   if (pid == 0) become(arguments.data(), parent);
   child.pid = pid;
   child.started_ns = monotonic_ns();
+  child.ready = false;
+}
+
+void Children::ready(pid_t pid) {
+  for (const auto& child : children_) {
+    if (child->pid == pid) child->ready = true;
+  }
 }
 
 void Children::kill(pid_t pid) {
@@ -119,7 +127,9 @@ void Children::reap() {
 void Children::ended(Child& child, int status) {
   const pid_t pid = std::exchange(child.pid, -1);
   if (dismissed_) return;
-  const bool quick = seconds_between(child.started_ns, monotonic_ns()) < kQuickSeconds;
+  const bool shot = child.ready && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  const bool quick =
+      !shot && seconds_between(child.started_ns, monotonic_ns()) < kQuickSeconds;
   child.quick_deaths = quick ? child.quick_deaths + 1 : 1;
   if (WIFEXITED(status) && lasting(WEXITSTATUS(status))) {
     failed_(static_cast<Exit>(WEXITSTATUS(status)),

@@ -29,6 +29,7 @@ class Children {
   Children& operator=(const Children&) = delete;
 
   void start(unsigned count);
+  void ready(pid_t pid);  // it has started well: SIGKILL from outside is no failure to start then
   void kill(pid_t pid);  // one of ours, because it hangs; another takes its place
   // No new ones; `all_gone` is called when the last one has ended.
   void dismiss(std::function<void()> all_gone);

@@ -96,7 +96,10 @@ void Server::hear(NodeId id, net::Type type, ByteView payload) {
     case net::Type::heartbeat: said(decode<Heartbeat>(payload)); break;
     case net::Type::progress: said(decode<Progress>(payload)); break;
     case net::Type::report: said(decode<Report>(payload)); break;
-    case net::Type::ready: said(decode<Ready>(payload)); break;
+    case net::Type::ready:
+      if (children_) children_->ready(static_cast<pid_t>(peer.pid));
+      said(decode<Ready>(payload));
+      break;
     case net::Type::paused: said(decode<Paused>(payload)); break;
     case net::Type::done: said(decode<Done>(payload)); break;
     case net::Type::refuse: said(decode<Refuse>(payload)); break;

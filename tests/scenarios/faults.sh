@@ -69,6 +69,25 @@ respawn() {
 }
 fact "a spawned node that is killed is started again" respawn
 
+storm() {  # every fifth fault freezes a node, the others kill one
+  steps=60000
+  local calm faults=0 victim
+  calm=$(coord -o stormless --spawn 1 >stormless.json && field params_sha256 stormless.json)
+  in_background=exec coord -o storm --spawn 3 >storm.json 2>storm.log & c=$!
+  while kill -0 $c 2>/dev/null && [ $faults -lt 12 ]; do
+    sleep 0.3
+    victim=$(pgrep -P $c dl-node | shuf -n 1)
+    [ -n "$victim" ] || continue
+    faults=$((faults + 1))
+    if [ $((faults % 5)) = 0 ]; then kill -STOP "$victim"; else kill -9 "$victim"; fi
+  done
+  wait $c || { tail -n 20 storm.log; return 1; }
+  [ $faults -ge 5 ] || { echo "  only $faults faults"; return 1; }
+  same "$(field params_sha256 storm.json)" "$calm"
+}
+fact "a dozen nodes killed or frozen, one after the other: the same bits" storm
+steps=6000
+
 leaves() {
   start leaves 2 || return 1
   kill -TERM "${nodes[1]}"
