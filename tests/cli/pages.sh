@@ -48,6 +48,8 @@ references() {
       [ -e "$file" ] || complain "$page speaks of $file, which is not there"
     done < <(grep -oE '(share|tests|man|libcore|tools)/[A-Za-z0-9_./-]*[A-Za-z0-9_]' "$page" | grep '\.[a-z0-9]*$' | sort -u)
   done
+  file=$(grep -lE '@[A-Z]+@|TODO|FIXME' README.md share/doc/*.md man/*.[1-9])
+  [ -z "$file" ] || complain "places that were to be filled in are left in" $file
   # Tests that the design names.
   while read -r fact; do
     grep -rqF "TEST_CASE(\"$fact\"" tests || complain "share/doc/design.md names a test that is not there: $fact"
