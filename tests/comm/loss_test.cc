@@ -4,137 +4,21 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <atomic>
-#include <deque>
 #include <future>
-#include <optional>
 
 #include "base/clock.h"
-#include "comm/mesh_hello.h"
-#include "net/connection.h"
-#include "net/dial.h"
-#include "ranks.h"
+#include "small.h"
 
 using namespace dl;
-using comm::MeshHello;
-using net::Connection;
 using net::Milliseconds;
-using net::Type;
+using test::kLong;
 using test::Problem;
+using test::small;
+using test::whole_round;
 
 namespace {
 
-Problem small(std::uint32_t ranks) {
-  Problem problem;
-  problem.shards = ranks;
-  for (std::uint32_t rank = 0; rank < ranks; ++rank) problem.held.push_back({rank});
-  problem.buckets = {{0, 100}, {100, 40000}};
-  return problem;
-}
-
-constexpr Milliseconds kLong(20000);
-
-void whole_round(comm::Communicator& end, const Problem& problem, std::uint32_t round) {
-  const auto parts = problem.parts(round, end.rank());
-  std::vector<const float*> pointers;
-  for (const auto& part : parts) pointers.push_back(part.data());
-  end.post(test::record_of(problem.record_bytes, round, end.rank()));
-  for (std::size_t b = 0; b < problem.buckets.size(); ++b) end.start(b, pointers);
-  for (std::size_t b = 0; b < problem.buckets.size(); ++b) end.wait(b);
-  end.collect();
-}
-
 double seconds_since(std::int64_t begin) { return seconds_between(begin, monotonic_ns()); }
-
-// A peer that is made of single frames; for rank 0 of a group of two.
-class Puppet {
- public:
-  Puppet(net::Loop& loop, std::uint16_t port) : loop_(loop) {
-    std::promise<void> made;
-    loop_.call([&] {
-      dial_.emplace(loop_, net::Address{"127.0.0.1", port}, kLong,
-                    net::Dial::Events{[&](std::shared_ptr<Connection> c) {
-                                        connection_ = std::move(c);
-                                        made.set_value();
-                                      },
-                                      [](const std::string&) {}});
-    });
-    made.get_future().get();
-    loop_.call([&] {
-      Connection::Events events;
-      events.message = [this](const net::Header&, ByteView) { answered_.set_value(); };
-      // What the other rank sends is its business.
-      events.place = [this](const net::Header& header) {
-        sink_.resize(header.length);
-        return std::span(sink_);
-      };
-      events.closed = [this](const std::string& why) { closed_.set_value(why); };
-      connection_->open(std::move(events));
-    });
-  }
-  ~Puppet() {
-    loop_.call([&] {
-      if (connection_) connection_->drop();
-      connection_.reset();
-      dial_.reset();
-    });
-  }
-
-  void hello(const MeshHello& hello) {
-    loop_.call([&] { connection_->send(hello, hello.generation); });
-  }
-  void answered() { answered_.get_future().get(); }
-  std::string closed() { return closed_.get_future().get(); }
-
-  void send(Type type, std::uint64_t sequence, std::size_t bytes, std::uint32_t generation = 1) {
-    loop_.call([&] {
-      const ByteView all = kept_.emplace_back(bytes);
-      connection_->send_bulk(type, generation, sequence, std::span(&all, 1));
-    });
-  }
-  void go() {
-    loop_.call([&] { connection_->close(); });
-  }
-
- private:
-  net::Loop& loop_;
-  std::optional<net::Dial> dial_;
-  std::shared_ptr<Connection> connection_;
-  std::promise<void> answered_;
-  std::promise<std::string> closed_;
-  Bytes sink_;
-  std::deque<Bytes> kept_;
-};
-
-// Rank 0 of two does `work`; the other one is a puppet that has said a proper hello. What rank 0 threw.
-std::string against_puppet(const Problem& problem,
-                           const std::function<void(comm::Communicator&)>& work,
-                           const std::function<void(Puppet&)>& play,
-                           const comm::TcpTuning& tuning = {}) {
-  test::Nodes node(1);
-  net::Loop loop;
-  loop.start();
-  std::string thrown;
-  comm::TcpGroup group = node.group(0);
-  group.members.push_back({"127.0.0.1", 1});
-  std::thread trainer([&] {
-    std::vector<float> result(problem.size());
-    try {
-      const auto end = node.meshes[0]->connect(group, problem.plan(), result, kLong, tuning);
-      work(*end);
-    } catch (const comm::RoundAborted& e) {
-      thrown = e.what();
-    }
-  });
-  Puppet puppet(loop, node.meshes[0]->port());
-  puppet.hello({"run", 1, 1});
-  puppet.answered();
-  play(puppet);
-  trainer.join();
-  return thrown;
-}
-
-const std::string kPeer = "rank 1 (127.0.0.1:1): ";
 
 }  // namespace
 
@@ -181,13 +65,6 @@ TEST_CASE("tcp: a peer that vanishes in any phase ends the round everywhere with
     }
     CHECK(thrown[1] == "");
   }
-}
-
-TEST_CASE("tcp: the rank that is lost is named") {
-  const Problem problem = small(2);
-  CHECK(against_puppet(
-            problem, [&](comm::Communicator& end) { whole_round(end, problem, 0); },
-            [](Puppet& puppet) { puppet.go(); }) == kPeer + "closed by peer");
 }
 
 TEST_CASE("tcp: abort from another thread ends whatever waits, at once") {
@@ -283,53 +160,6 @@ TEST_CASE("tcp: ranks that never come are named when patience ends") {
   }
 }
 
-TEST_CASE("tcp: strangers, stale generations and random bytes change nothing") {
-  const Problem problem = small(2);
-  test::Nodes nodes(2);
-  net::Loop loop;
-  loop.start();
-  std::atomic<std::uint32_t> rounds = 0;
-  std::atomic<bool> enough = false;
-  std::thread intruder([&] {
-    while (rounds.load() == 0) std::this_thread::yield();
-    const std::uint16_t port = nodes.meshes[0]->port();
-    for (const MeshHello& hello : {MeshHello{"run", 4, 1}, MeshHello{"run", 5, 1}, MeshHello{"run", 5, 0},
-                                   MeshHello{"run", 5, 7}, MeshHello{"another", 5, 1}}) {
-      Puppet puppet(loop, port);
-      puppet.hello(hello);
-      CHECK(puppet.closed() == "closed by peer");
-    }
-    {
-      Puppet ahead(loop, port);  // of a generation to come: waits, and is forgotten when it goes
-      ahead.hello({"run", 9, 1});
-      Puppet twice(loop, port);
-      twice.hello({"run", 9, 1});
-      twice.hello({"run", 9, 1});
-      CHECK(twice.closed() == "closed by peer");
-      Puppet other(loop, port);
-      other.send(Type::part, 0, 100);
-      CHECK_FALSE(other.closed().empty());
-    }
-    enough = true;
-  });
-  const auto thrown = test::as_threads(2, [&](std::uint32_t rank) {
-    std::vector<float> result(problem.size());
-    const auto end = nodes.meshes[rank]->connect(nodes.group(rank, 5), problem.plan(), result, kLong);
-    bool more = true;
-    for (std::uint32_t round = 0; more; ++round) {
-      whole_round(*end, problem, round);
-      if (rank == 0) ++rounds;
-      const auto said = static_cast<std::byte>(rank == 0 && enough);
-      const std::array<std::uint32_t, 2> sizes = {1, 1};
-      more = end->gather(std::span(&said, 1), sizes)[0] == std::byte{0};
-    }
-  });
-  intruder.join();
-  CHECK(thrown[0] == "");
-  CHECK(thrown[1] == "");
-  CHECK(rounds > 0);
-}
-
 TEST_CASE("tcp: a peer that comes before our own start waits for it") {
   const Problem problem = small(2);
   test::Nodes nodes(2);
@@ -369,55 +199,4 @@ TEST_CASE("tcp: a rank may leave when it has given everything, the others end th
     });
     for (const std::string& what : thrown) CHECK(what == "");
   }
-}
-
-TEST_CASE("tcp: a peer may be one round ahead, not two") {
-  Problem problem = small(2);
-  problem.buckets = {{0, 100}};
-  const auto rounds = [&](comm::Communicator& end) {
-    whole_round(end, problem, 0);
-    whole_round(end, problem, 1);
-    end.gather({}, std::array<std::uint32_t, 2>{0, 0});
-  };
-  const std::string two = against_puppet(problem, rounds, [](Puppet& puppet) {
-    puppet.send(Type::record, 1, 8);
-    puppet.send(Type::part, 1, 400);
-    puppet.send(Type::gather, 1, 0);
-    puppet.go();
-  });
-  CHECK(two == kPeer + "closed by peer");  // of the second round nothing came
-  const auto ahead = [&](std::uint64_t last) {
-    return against_puppet(
-        problem, [&](comm::Communicator& end) { end.gather({}, std::array<std::uint32_t, 2>{0, 0}); },
-        [&](Puppet& puppet) {
-          for (std::uint64_t round = 1; round <= last; ++round) puppet.send(Type::part, round, 400);
-          puppet.send(Type::gather, 1, 0);
-          if (last > 2) CHECK(puppet.closed() == "closed by peer");
-        });
-  };
-  CHECK(ahead(2) == "");
-  CHECK(ahead(3) == kPeer + "a part frame out of order");
-}
-
-TEST_CASE("tcp: frames that nobody waits for, or of another size, end the group with a reason") {
-  Problem problem = small(2);
-  problem.buckets = {{0, 100}, {100, 40000}};
-  const auto said = [&](Type type, std::uint64_t sequence, std::size_t bytes,
-                        std::uint32_t generation = 1) {
-    return against_puppet(
-        problem,
-        [&](comm::Communicator& end) { end.gather({}, std::array<std::uint32_t, 2>{0, 0}); },
-        [&](Puppet& puppet) { puppet.send(type, sequence, bytes, generation); });
-  };
-  // Two pieces: number 2 is the first of round 1.
-  CHECK(said(Type::part, 2, 404) == kPeer + "a part frame of 404 bytes where 400 belong");
-  CHECK(said(Type::part, 2, 400, 2) == kPeer + "a part frame of another generation");
-  CHECK(said(Type::part, 0, 400) == kPeer + "a part frame out of order");
-  CHECK(said(Type::part, 6, 400) == kPeer + "a part frame out of order");
-  CHECK(said(Type::result, 3, 79808) == kPeer + "a result frame out of order");
-  CHECK(said(Type::result, 2, 400) == kPeer + "a result frame out of order");
-  CHECK(said(Type::record, 1, 9) == kPeer + "a record frame of 9 bytes where 8 belong");
-  CHECK(said(Type::record, 2, 8) == kPeer + "a record frame out of order");
-  CHECK(said(Type::gather, 2, 0) == kPeer + "a gather frame out of order");
-  CHECK(said(Type::gather, 1, 5) == "rank 1 (127.0.0.1:1) gave 5 bytes where 0 belong");
 }

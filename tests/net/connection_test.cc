@@ -2,9 +2,7 @@
 #include "net/connection.h"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -14,6 +12,7 @@
 
 #include "net/dial.h"
 #include "net/listener.h"
+#include "raw_socket.h"
 
 using namespace dl;
 using net::Connection;
@@ -23,6 +22,7 @@ using net::Listener;
 using net::Loop;
 using net::Milliseconds;
 using net::Type;
+using test::raw_socket;
 
 namespace {
 
@@ -66,16 +66,6 @@ struct Pair {
     return events;
   }
 };
-
-int raw_socket(const net::Address& to) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(to.port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  return fd;
-}
 
 // What a connection says of a peer that sends these bytes and closes.
 std::string said_of(const Bytes& bytes, std::uint32_t bound = 0) {
@@ -364,140 +354,4 @@ TEST_CASE("connection: what a peer said before it went is heard even where writi
   pair.run();
   CHECK(heard);
   CHECK_FALSE(pair.there_closed.empty());
-}
-
-TEST_CASE("listener: a port in use is 73 and named") {
-  Loop loop;
-  Listener first(loop, {"127.0.0.1", 0}, [](auto) {});
-  CHECK(first.port() != 0);
-  try {
-    Listener second(loop, first.address(), [](auto) {});
-    FAIL("both listen");
-  } catch (const Error& e) {
-    CHECK(e.code() == Exit::cannot_create);
-    CHECK(std::string(e.what()) ==
-          "cannot listen on " + net::to_string(first.address()) + ": Address already in use");
-  }
-}
-
-TEST_CASE("listener: goes on when file descriptors are there again") {
-  Loop loop;
-  int taken = 0;
-  std::vector<std::shared_ptr<Connection>> held;
-  Listener listener(loop, {"127.0.0.1", 0}, [&](std::shared_ptr<Connection> c) {
-    held.push_back(std::move(c));
-    if (++taken == 2) loop.stop();
-  });
-  const int one = raw_socket(listener.address());
-  const int two = raw_socket(listener.address());
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  rlimit few = before;
-  few.rlim_cur = 0;
-  ::setrlimit(RLIMIT_NOFILE, &few);
-  net::Timer relief(loop);
-  relief.after(Milliseconds(120), [&] {
-    CHECK(taken == 0);
-    ::setrlimit(RLIMIT_NOFILE, &before);
-  });
-  loop.run();
-  CHECK(taken == 2);
-  ::close(one);
-  ::close(two);
-}
-
-TEST_CASE("dial: waits for a listener that comes later") {
-  Loop loop;
-  std::uint16_t port = 0;
-  { port = Listener(loop, {"127.0.0.1", 0}, [](auto) {}).port(); }
-  std::optional<Listener> listener;
-  std::shared_ptr<Connection> taken, made;
-  Dial dial(loop, {"localhost", port}, Milliseconds(10000),
-            {[&](std::shared_ptr<Connection> c) {
-               made = std::move(c);
-               loop.stop();
-             },
-             [](const std::string& why) { FAIL(why); }});
-  net::Timer later(loop);
-  later.after(Milliseconds(60), [&] {
-    listener.emplace(loop, net::Address{"127.0.0.1", port},
-                     [&](std::shared_ptr<Connection> c) { taken = std::move(c); });
-  });
-  loop.run();
-  REQUIRE(made);
-  CHECK(made->peer() == fmt::format("127.0.0.1:{}", port));
-  CHECK(made->peer_host() == "127.0.0.1");
-}
-
-TEST_CASE("dial: gives up in time and says why") {
-  Loop loop;
-  std::uint16_t port = 0;
-  { port = Listener(loop, {"127.0.0.1", 0}, [](auto) {}).port(); }
-  std::string reason;
-  Dial dial(loop, {"127.0.0.1", port}, Milliseconds(100),
-            {[](auto) { FAIL("nobody listens"); },
-             [&](const std::string& why) {
-               reason = why;
-               loop.stop();
-             }});
-  loop.run();
-  CHECK(reason == "connection refused");
-}
-
-TEST_CASE("loop: work from other threads is done, and exceptions come back from call") {
-  Loop loop;
-  loop.start();
-  int done = 0;
-  loop.post([&] { ++done; });
-  loop.call([&] {
-    CHECK(loop.inside());
-    ++done;
-  });
-  CHECK(done == 2);
-  CHECK_FALSE(loop.inside());
-  CHECK_THROWS_AS(loop.call([] { fail(Exit::data, "no"); }), Error);
-  loop.stop();
-  loop.call([&] { ++done; });
-  CHECK(done == 3);
-}
-
-TEST_CASE("loop: an exception that leaves a callback is handed over") {
-  Loop loop;
-  std::exception_ptr got;
-  loop.start([&](std::exception_ptr e) { got = e; });
-  loop.post([] { fail(Exit::bug, "broken"); });
-  loop.stop();
-  // stop() may come before the callback; then nothing was thrown.
-  if (got) CHECK_THROWS_AS(std::rethrow_exception(got), Error);
-}
-
-TEST_CASE("loop: signals arrive as calls, each time") {
-  Loop loop;
-  int got = 0;
-  net::Signals signals(loop, {SIGUSR1}, [&](int number) {
-    CHECK(number == SIGUSR1);
-    if (++got == 2) {
-      loop.stop();
-    } else {
-      ::raise(SIGUSR1);
-    }
-  });
-  loop.post([] { ::raise(SIGUSR1); });
-  loop.run();
-  CHECK(got == 2);
-}
-
-TEST_CASE("loop: a timer that was set again or cancelled calls once or not at all") {
-  Loop loop;
-  int first = 0, second = 0, third = 0;
-  net::Timer timer(loop), cancelled(loop), end(loop);
-  timer.after(Milliseconds(1), [&] { ++first; });
-  timer.after(Milliseconds(2), [&] { ++second; });
-  cancelled.after(Milliseconds(1), [&] { ++third; });
-  cancelled.cancel();
-  end.after(Milliseconds(30), [&] { loop.stop(); });
-  loop.run();
-  CHECK(first == 0);
-  CHECK(second == 1);
-  CHECK(third == 0);
 }

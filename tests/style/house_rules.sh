@@ -5,67 +5,62 @@
 # usage: house_rules.sh SOURCE_ROOT
 set -u
 cd "$1" || exit 70
-bad=0
-complain() { echo "$*"; bad=1; }
 
-row() {
-  case $1 in
-    base) echo 0 ;;
-    linalg|optim|checkpoint|net) echo 1 ;;
-    data|nn|comm|coord) echo 2 ;;
-    eval) echo 3 ;;
-    train) echo 4 ;;
-    *) echo "?" ;;
-  esac
+find libcore tools tests \( -name '*.h' -o -name '*.cc' -o -name '*.ipp' \) -print0 | sort -z |
+  xargs -0 awk '
+function complain(text) { print text; bad = 1 }
+function see(pattern, place, what) { n++; seen[n] = pattern; by[n] = place; called[n] = what }
+function close_file() {
+  if (name == "") return
+  if (!licensed) complain(name ": no SPDX line")
+  if (lines > 400 && !reason)
+    complain(name ": " lines " lines; split it, or say why (\"// Over 400 lines because ...\")")
+  if (name ~ /^tools\/dl-[a-z]*\/main\.cc$/ && lines > 150) complain(name ": over 150 lines")
 }
-
-for folder in libcore/*/; do
-  folder=$(basename "$folder")
-  [ "$(row "$folder")" != "?" ] || complain "libcore/$folder has no row in the plan"
-done
-
-# folder/file.h as seen by files of another folder
-while IFS=: read -r file _ include; do
-  from=$(echo "$file" | cut -d/ -f2)
-  to=$(echo "$include" | sed 's/.*"\([a-z]*\)\/.*/\1/')
-  [ "$from" = "$to" ] && continue
-  if [ "$(row "$to")" = "?" ] || [ "$(row "$to")" -ge "$(row "$from")" ]; then
-    complain "$file includes from $to/, which is not below $from/"
-  fi
-done < <(grep -rnE '^#include "[a-z]+/' libcore --include='*.h' --include='*.cc' --include='*.ipp')
-
-# pattern, the one place that may see it, what it is
-seen_by() {
-  local found
-  found=$(grep -rlE "#include *<($1)" libcore tools --include='*.h' --include='*.cc' --include='*.ipp' | grep -vE "^($2)")
-  [ -z "$found" ] || complain "$3 seen outside $2:" $found
+BEGIN {
+  split("base 0 linalg 1 optim 1 checkpoint 1 net 1 data 2 nn 2 comm 2 coord 2 eval 3 train 4", plan)
+  for (i = 1; i in plan; i += 2) row[plan[i]] = plan[i + 1]
+  see("boost/asio|boost/beast|openssl/ssl", "libcore/net/", "Boost.Asio or libssl")
+  see("boost/serialization|boost/archive", "libcore/net/", "Boost.Serialization")
+  see("cblas|openblas|dnnl|oneapi", "libcore/linalg/", "BLAS")
+  see("boost/program_options", "tools/cli", "Boost.Program_options")
+  see("boost/iostreams|zlib|zstd", "libcore/data/", "Boost.Iostreams")
+  see("openssl/evp|openssl/sha", "libcore/base/", "libcrypto")
+  see("boost/crc", "libcore/base/", "Boost.CRC")
+  see("nlohmann", "libcore/base/", "nlohmann-json")
+  see("mpi[.]h", "libcore/comm/", "MPI")
 }
-seen_by 'boost/asio|boost/beast|openssl/ssl' 'libcore/net/' 'Boost.Asio or libssl'
-seen_by 'boost/serialization|boost/archive' 'libcore/net/' 'Boost.Serialization'
-seen_by 'cblas|openblas|dnnl|oneapi' 'libcore/linalg/' 'BLAS'
-seen_by 'boost/program_options' 'tools/cli' 'Boost.Program_options'
-seen_by 'boost/iostreams|zlib|zstd' 'libcore/data/' 'Boost.Iostreams'
-seen_by 'openssl/evp|openssl/sha' 'libcore/base/' 'libcrypto'
-seen_by 'boost/crc' 'libcore/base/' 'Boost.CRC'
-seen_by 'nlohmann' 'libcore/base/' 'nlohmann-json'
-seen_by 'mpi\.h' 'libcore/comm/' 'MPI'
-
-sources=$(find libcore tools tests -name '*.h' -o -name '*.cc' -o -name '*.ipp')
-for file in $sources; do
-  head -n 2 "$file" | grep -q 'SPDX-License-Identifier: MIT' || complain "$file: no SPDX line"
-  lines=$(wc -l <"$file")
-  if [ "$lines" -gt 400 ] && ! grep -q '^// Over 400 lines because' "$file"; then
-    complain "$file: $lines lines; split it, or say why ('// Over 400 lines because ...')"
-  fi
-done
-for main in tools/dl-*/main.cc; do
-  [ -f "$main" ] || continue
-  [ "$(wc -l <"$main")" -le 150 ] || complain "$main: over 150 lines"
-done
-
-words=$(grep -rnE '\b(class|struct) [A-Za-z]*(Manager|Handler|Helper|Util|Utils|Context|Engine)\b' libcore tools)
-[ -z "$words" ] || complain "a name that says nothing: $words"
-exits=$(grep -rnE '(^|[^_a-zA-Z.>])(exit|quick_exit|std::abort|std::terminate)\(' libcore --include='*.h' --include='*.cc' | grep -vE '^[^:]*:[0-9]*: *//')
-[ -z "$exits" ] || complain "the library ends the process: $exits"
-[ $bad = 0 ] && echo "the house stands as planned"
-exit $bad
+FNR == 1 {
+  close_file()
+  name = FILENAME
+  licensed = reason = 0
+  split(name, part, "/")
+  library = part[1] == "libcore"
+  from = library ? part[2] : ""
+  if (library && !(from in row) && !told[from]++) complain("libcore/" from " has no row in the plan")
+}
+{ lines = FNR }
+FNR <= 2 && /SPDX-License-Identifier: MIT/ { licensed = 1 }
+/^\/\/ Over 400 lines because/ { reason = 1 }
+/^#include/ {
+  where = name ":" FNR
+  if (library && match($0, /"[a-z]+\//)) {
+    to = substr($0, RSTART + 1, RLENGTH - 2)
+    if (to != from && (!(to in row) || row[to] >= row[from]))
+      complain(where " includes from " to "/, which is not below " from "/")
+  }
+  if (part[1] != "tests")
+    for (i = 1; i <= n; i++)
+      if ($0 ~ "<(" seen[i] ")" && index(name, by[i]) != 1)
+        complain(where ": " called[i] " seen outside " by[i])
+}
+/(class|struct) +[A-Za-z]*(Manager|Handler|Helper|Utils?|Context|Engine)([^A-Za-z0-9_]|$)/ &&
+  part[1] != "tests" { complain(name ":" FNR ": a name that says nothing: " $0) }
+library && /(^|[^_a-zA-Z.>])(exit|quick_exit|std::abort|std::terminate)\(/ && !/^ *\/\// {
+  complain(name ":" FNR ": the library ends the process: " $0)
+}
+END {
+  close_file()
+  if (!bad) print "the house stands as planned"
+  exit bad
+}'

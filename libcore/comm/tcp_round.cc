@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// One round on the loop: which frames go out, where those that come in belong, and when it is done.
+#include <algorithm>
+
+#include "base/error.h"
+#include "comm/tcp_group.h"
+
+namespace dl::comm {
+
+using net::Header;
+using net::Type;
+
+std::uint64_t TcpRounds::frame_number(std::uint64_t round, std::uint32_t piece) const {
+  return round * layout_.pieces().size() + piece;
+}
+
+void TcpRounds::send_record() {
+  ++record_round_;
+  if (abort_if_lost()) return;
+  const ByteView own = record_place(record_round_, group_.rank);
+  for (Peer& peer : peers_) {
+    if (!peer.connection) continue;
+    peer.connection->send_bulk(Type::record, group_.generation, record_round_, std::span(&own, 1));
+  }
+  count_records();
+}
+
+void TcpRounds::send_gather() {
+  ++gather_call_;
+  if (abort_if_lost()) return;
+  const ByteView own = own_gather_[gather_call_ % 2];
+  for (Peer& peer : peers_) {
+    if (!peer.connection) continue;
+    peer.connection->send_bulk(Type::gather, group_.generation, gather_call_, std::span(&own, 1));
+  }
+  end_gather();
+}
+
+// When everybody's bytes are here.
+void TcpRounds::end_gather() {
+  if (over_ || gathers_done_ == gather_call_) return;
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    if (rank != group_.rank && peers_[rank].gathers < gather_call_) return;
+  }
+  Bytes all;
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    const Bytes& bytes = rank == group_.rank ? own_gather_[gather_call_ % 2]
+                                             : peers_[rank].gathered[gather_call_ % 2];
+    if (bytes.size() != gather_sizes_[rank]) {
+      abort(fmt::format("{} gave {} bytes where {} belong", called(rank), bytes.size(),
+                        gather_sizes_[rank]));
+      return;
+    }
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  const std::lock_guard lock(mutex_);
+  gathered_.swap(all);
+  gathers_done_ = gather_call_;
+  changed_.notify_all();
+}
+
+void TcpRounds::begin(const Start& start) {
+  BucketState& bucket = buckets_[start.bucket];
+  ++bucket.started;
+  bucket.partials = start.partials;
+  bucket.left = 1;  // this call
+  const std::uint32_t last = layout_.last_piece(start.bucket);
+  // An empty bucket needs nobody.
+  if (layout_.first_piece(start.bucket) < last && abort_if_lost()) return;
+  for (std::uint32_t p = layout_.first_piece(start.bucket); p < last; ++p) {
+    const Piece& piece = layout_.pieces()[p];
+    if (piece.one_round) {
+      ++bucket.left;
+    } else {
+      for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+        if (layout_.slice(piece, rank).size() > 0) ++bucket.left;
+      }
+      if (layout_.slice(piece, group_.rank).size() > 0) {
+        for (Peer& peer : peers_) {
+          if (!peer.connection) continue;
+          ++peer.totals_to_send;
+          ++bucket.left;
+        }
+      }
+    }
+    send_parts(p);
+  }
+  for (std::uint32_t p = layout_.first_piece(start.bucket); p < last; ++p) add_if_complete(p);
+  one_less(start.bucket);
+}
+
+void TcpRounds::send_parts(std::uint32_t p) {
+  const Piece& piece = layout_.pieces()[p];
+  const BucketState& bucket = buckets_[piece.bucket];
+  std::vector<ByteView> pieces;
+  if (piece.one_round) {
+    // A copy: the training thread may go on before everybody has it.
+    const std::uint64_t size = piece.size() * bucket.partials.size();
+    float* const copy = outgoing_.data() + outgoing_at_[p] + (bucket.started % 2) * size;
+    for (std::size_t i = 0; i < bucket.partials.size(); ++i) {
+      std::copy_n(bucket.partials[i] + piece.begin, piece.size(), copy + i * piece.size());
+    }
+    pieces.push_back(std::as_bytes(std::span(copy, size)));
+  }
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    if (!peers_[rank].connection) continue;
+    if (!piece.one_round) {
+      const Slice slice = layout_.slice(piece, rank);
+      if (slice.size() == 0) continue;
+      pieces.clear();
+      for (const float* partial : bucket.partials) {
+        pieces.push_back(std::as_bytes(std::span(partial + slice.begin, slice.size())));
+      }
+    }
+    peers_[rank].connection->send_bulk(Type::part, group_.generation,
+                                       frame_number(bucket.started, p), pieces);
+  }
+}
+
+std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) {
+  Peer& peer = peers_[from];
+  const auto refuse = [&](std::string_view why) {
+    fail(Exit::data, "a {} frame {}", net::name(header.type), why);
+  };
+  if (header.generation != group_.generation) refuse("of another generation");
+  if (header.type == Type::record) {
+    if (header.sequence != peer.records + 1 || header.sequence > record_round_ + 1) {
+      refuse("out of order");
+    }
+    return record_place(header.sequence, from);
+  }
+  if (header.type == Type::gather) {
+    if (header.sequence != peer.gathers + 1 || header.sequence > gather_call_ + 1) {
+      refuse("out of order");
+    }
+    Bytes& bytes = peer.gathered[header.sequence % 2];
+    bytes.resize(header.length);  // bounded by the type; compared when this rank knows the sizes
+    return bytes;
+  }
+  const std::uint64_t count = layout_.pieces().size();
+  if (count == 0) refuse("of no bucket");
+  const std::uint64_t round = header.sequence / count;
+  const auto p = static_cast<std::uint32_t>(header.sequence % count);
+  const Piece& piece = layout_.pieces()[p];
+  if (header.type == Type::part) {
+    if (round != peer.parts[p] + 1 || round > added_[p] + (piece.one_round ? 2 : 1)) {
+      refuse("out of order");
+    }
+    return std::as_writable_bytes(staging_.at(p, from, round));
+  }
+  if (piece.one_round || round != peer.results[p] + 1 || round != buckets_[piece.bucket].started) {
+    refuse("out of order");
+  }
+  const Slice slice = layout_.slice(piece, from);
+  return std::as_writable_bytes(result_.subspan(slice.begin, slice.size()));
+}
+
+void TcpRounds::placed(std::uint32_t from, const Header& header) {
+  Peer& peer = peers_[from];
+  if (header.type == Type::record) {
+    ++peer.records;
+    count_records();
+    return;
+  }
+  if (header.type == Type::gather) {
+    ++peer.gathers;
+    end_gather();
+    return;
+  }
+  const auto p = static_cast<std::uint32_t>(header.sequence % layout_.pieces().size());
+  if (header.type == Type::part) {
+    ++peer.parts[p];
+    add_if_complete(p);
+  } else {
+    ++peer.results[p];
+    one_less(layout_.pieces()[p].bucket);
+  }
+}
+
+void TcpRounds::add_if_complete(std::uint32_t p) {
+  const Piece& piece = layout_.pieces()[p];
+  const BucketState& bucket = buckets_[piece.bucket];
+  if (over_ || added_[p] == bucket.started) return;
+  const Slice slice =
+      piece.one_round ? Slice{piece.begin, piece.end} : layout_.slice(piece, group_.rank);
+  if (slice.size() == 0) return;
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    if (rank != group_.rank && peers_[rank].parts[p] < bucket.started) return;
+  }
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    const std::span<const std::uint32_t> numbers = parts_.of_rank(rank);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      operands_[numbers[i]] = rank == group_.rank
+                                  ? bucket.partials[i] + slice.begin
+                                  : staging_.at(p, rank, bucket.started).data() + i * slice.size();
+    }
+  }
+  float* const out = result_.data() + slice.begin;
+  sum_.add(operands_, out, slice.size());
+  ++added_[p];
+  if (!piece.one_round) {
+    const ByteView total = std::as_bytes(std::span(out, slice.size()));
+    for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+      if (!peers_[rank].connection) continue;
+      peers_[rank].connection->send_bulk(
+          Type::result, group_.generation, frame_number(bucket.started, p), std::span(&total, 1),
+          [weak = weak_from_this(), rank, b = piece.bucket] {
+            const auto self = weak.lock();
+            if (!self) return;
+            --self->peers_[rank].totals_to_send;
+            self->one_less(b);
+          });
+    }
+  }
+  one_less(piece.bucket);
+}
+
+void TcpRounds::one_less(std::size_t b) {
+  if (over_ || --buckets_[b].left > 0) return;
+  const std::lock_guard lock(mutex_);
+  done_[b] = buckets_[b].started;
+  changed_.notify_all();
+}
+
+void TcpRounds::count_records() {
+  std::uint64_t rounds = record_round_;
+  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    if (rank != group_.rank) rounds = std::min(rounds, peers_[rank].records);
+  }
+  const std::lock_guard lock(mutex_);
+  if (rounds == records_done_) return;
+  records_done_ = rounds;
+  changed_.notify_all();
+}
+
+}  // namespace dl::comm
