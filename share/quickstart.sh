@@ -36,7 +36,7 @@ say "3/5 shards: who holds which data"
 if [ -f "$work/shards/manifest.json" ]; then
   echo "$work/shards is there"
 else
-  run dl-shard -n 8 --test 0.2 -o "$work/shards" $digits
+  run dl-shard -n 4 --test 0.2 -o "$work/shards" $digits
 fi
 
 say "4/5 training on two local nodes (started again, it says that it is complete)"
