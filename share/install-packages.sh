@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what building and testing dl needs and this machine lacks (Debian 12 and its kin).
-# usage: install-packages.sh [PACKAGE...]     further packages on top
+# Installs what building dl needs and this machine lacks (Debian 12 and its kin).
+# usage: install-packages.sh [PACKAGE...]     and these too
 set -u
 packages="g++ meson ninja-build pkg-config libboost-dev libboost-program-options-dev
   libboost-serialization-dev libboost-iostreams-dev libopenblas-dev libssl-dev libfmt-dev
-  nlohmann-json3-dev doctest-dev mandoc $*"
+  nlohmann-json3-dev $*"
 
 missing=""
 for package in $packages; do

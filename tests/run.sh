@@ -12,7 +12,9 @@ case ${1-} in
   *) echo "usage: tests/run.sh [--long]" >&2; exit 64 ;;
 esac
 
-share/install-packages.sh || exit
+# Beside the compiler: doctest; mandoc lints the pages; pgrep and pkill find nodes to kill; numpy reads
+# checkpoints as a stranger would.
+share/install-packages.sh doctest-dev mandoc procps python3-numpy || exit
 build=${DL_BUILD:-build-tests}
 [ -f "$build/build.ninja" ] || meson setup "$build" >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 70; }
 rm -f "$build.log"

@@ -65,7 +65,7 @@ TEST_CASE("dial: waits for a listener that comes later") {
   { port = Listener(loop, {"127.0.0.1", 0}, [](auto) {}).port(); }
   std::optional<Listener> listener;
   std::shared_ptr<Connection> taken, made;
-  Dial dial(loop, {"localhost", port}, Milliseconds(10000),
+  Dial dial(loop, {"127.0.0.1", port}, Milliseconds(10000),
             {[&](std::shared_ptr<Connection> c) {
                made = std::move(c);
                loop.stop();
