@@ -25,6 +25,7 @@ class Distribution {
   Distribution(By by, std::uint32_t shards, std::uint64_t total, std::uint64_t seed)
       : by_(by), shards_(shards), total_(total), seed_(seed) {}
   std::uint32_t shard_of(std::uint64_t sample);
+  std::uint32_t shards() const { return shards_; }
 
  private:
   By by_;

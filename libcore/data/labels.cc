@@ -37,6 +37,17 @@ std::string place_of(const RowSource& rows) {
 
 Label Labels::add(std::string_view text, const RowSource& rows) {
   ++count_;
+  if (text.size() > sizeof(std::uint64_t)) return find(text, rows);
+  std::uint64_t word = 0;
+  for (const char byte : text) word = word << 8 | static_cast<unsigned char>(byte);
+  Recent& seen = recent(word);
+  if (seen.word != word || seen.size != text.size() || text.empty()) {
+    seen = {word, text.size(), find(text, rows)};
+  }
+  return seen.label;
+}
+
+Label Labels::find(std::string_view text, const RowSource& rows) {
   if (const auto at = known_.find(text); at != known_.end()) return at->second;
   return look_at(text, rows);
 }

@@ -2,14 +2,15 @@
 #include "data/sharder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <memory>
 
 #include "base/error.h"
 #include "data/output.h"
+#include "data/placement.h"
 #include "data/shard.h"
 #include "data/spill.h"
-#include "data/split.h"
 
 namespace dl::data {
 
@@ -32,8 +33,9 @@ class Sharder {
            options_.input.files[0], split.training(), spill_->rows(), options_.shards,
            std::max<std::uint64_t>(split.training(), 1));
     }
-    fit(split);
-    write(split);
+    Placement placement(split, Distribution(options_.by, options_.shards, split.training(), options_.seed));
+    fit(placement);
+    write(placement);
     return finish(split);
   }
 
@@ -62,24 +64,26 @@ class Sharder {
   }
 
   // Scalings from the training part alone, and the size of every shard.
-  void fit(Split& split) {
+  void fit(Placement& placement) {
     Schema& schema = input_.schema;
-    Statistics features(schema.features());
+    const std::size_t width = schema.features();
+    Statistics features(width);
     Statistics target(1);
-    Distribution distribution(options_.by, options_.shards, split.training(), options_.seed);
-    shard_rows_.resize(options_.shards);
+    part_rows_.resize(options_.shards + 2);
     const bool fitted = options_.scale != Scale::none;
     std::uint64_t row = 0;
-    std::uint64_t training = 0;
-    spill_->for_each(
-        [&](std::span<const double> values, const Label& label) {
-          if (split.part_of(row++) != Part::training) return;
-          ++shard_rows_[distribution.shard_of(training++)];
-          if (!fitted) return;
-          features.add(values);
+    spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
+      for (const Label& label : labels) {
+        const std::uint32_t place = placement.next();
+        ++part_rows_[place];
+        if (fitted && place < options_.shards) {
+          features.add(values.first(width));
           if (schema.task == Task::regression) target.add(std::span(&label.number, 1));
-        },
-        [&] { report(Phase::fitting, row); });
+        }
+        values = values.subspan(width);
+      }
+      report(Phase::fitting, row += labels.size());
+    });
     for (std::size_t i = 0; i < schema.columns.size(); ++i) {
       schema.columns[i].scaling = schema.input.format == "idx"
                                       ? features.common_scaling(options_.scale)
@@ -108,41 +112,46 @@ class Sharder {
     return output_.open(name, shape);
   }
 
-  void write(Split& split) {
-    std::vector<ShardWriter*> shards;
+  void write(Placement& placement) {
+    std::vector<ShardWriter*> files;
     for (std::uint32_t i = 0; i < options_.shards; ++i) {
-      shards.push_back(&open(fmt::format("shard-{:04}.dls", i), shard_rows_[i]));
+      files.push_back(&open(fmt::format("shard-{:04}.dls", i), part_rows_[i]));
     }
-    ShardWriter* const test = split.test() > 0 ? &open("test.dls", split.test()) : nullptr;
-    ShardWriter* const validation =
-        split.validation() > 0 ? &open("validation.dls", split.validation()) : nullptr;
-    Distribution distribution(options_.by, options_.shards, split.training(), options_.seed);
-    const std::vector<Scaling> scalings = input_.schema.scalings();
+    for (const char* const name : {"test.dls", "validation.dls"}) {
+      const std::uint64_t rows = part_rows_[files.size()];
+      files.push_back(rows > 0 ? &open(name, rows) : nullptr);
+    }
+    for (const Scaling& scaling : input_.schema.scalings()) {
+      shifts_.push_back(scaling.shift);
+      scales_.push_back(scaling.scale);
+    }
+    const std::size_t width = shifts_.size();
     std::uint64_t row = 0;
-    std::uint64_t training = 0;
-    spill_->for_each(
-        [&](std::span<const double> values, const Label& label) {
-          const Part part = split.part_of(row);
-          ShardWriter& to = part == Part::test         ? *test
-                            : part == Part::validation ? *validation
-                                                       : *shards[distribution.shard_of(training++)];
-          write_row(to, values, scalings, label, row);
-          ++row;
-        },
-        [&] { report(Phase::writing, row); });
+    placement.restart();
+    spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
+      for (const Label& label : labels) {
+        write_row(*files[placement.next()], values.data(), label, row++);
+        values = values.subspan(width);
+      }
+      report(Phase::writing, row);
+    });
   }
 
-  void write_row(ShardWriter& to, std::span<const double> values,
-                 const std::vector<Scaling>& scalings, const Label& label, std::uint64_t row) const {
+  void write_row(ShardWriter& to, const double* values, const Label& label, std::uint64_t row) const {
+    constexpr std::uint32_t kExponent = 0x7f800000;  // all ones: infinite or NaN
     float* const out = to.row();
-    float wild = 0;  // stays 0 unless a feature is infinite or NaN
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      out[i] = scalings[i].apply(values[i]);
-      wild += 0 * out[i];
+    const std::size_t width = shifts_.size();
+    const double* const shifts = shifts_.data();
+    const double* const scales = scales_.data();
+    std::uint32_t wild = 0;
+#pragma GCC ivdep
+    for (std::size_t i = 0; i < width; ++i) {
+      out[i] = Scaling{shifts[i], scales[i]}.apply(values[i]);
+      wild |= (std::bit_cast<std::uint32_t>(out[i]) & kExponent) == kExponent;
     }
     const float number =
         kind_.task == Task::regression ? input_.schema.scale_target(label.number) : 0;
-    if (wild != 0 || !std::isfinite(number)) refuse_wild({out, values.size()}, row);
+    if (wild != 0 || !std::isfinite(number)) refuse_wild({out, width}, row);
     if (kind_.task == Task::classification) {
       to.end_row(kind_.code_of_id[label.id]);
     } else {
@@ -185,7 +194,8 @@ class Sharder {
   OpenedInput input_;
   std::unique_ptr<Spill> spill_;
   LabelKind kind_;
-  std::vector<std::uint64_t> shard_rows_;
+  std::vector<std::uint64_t> part_rows_;  // of the shards, the test part, the validation part
+  std::vector<double> shifts_, scales_;   // by feature
 };
 
 }  // namespace

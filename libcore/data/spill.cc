@@ -2,13 +2,13 @@
 #include "data/spill.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <utility>
 
 #include "base/error.h"
 
@@ -17,7 +17,9 @@ namespace dl::data {
 namespace {
 
 constexpr std::uint32_t kChunkValues = 1U << 15;  // 256 KiB of doubles: half of a small L2
-constexpr std::uint64_t kInMemory = std::uint64_t{64} << 20;  // what comes first never sees the disk
+constexpr std::size_t kInMemory = std::size_t{64} << 20;  // what comes first never sees the disk
+constexpr std::size_t kLargePage = std::size_t{2} << 20;
+constexpr std::size_t kAlignment = 64;  // of a chunk in memory
 
 int open_nameless(const fs::path& directory) {
   const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -49,15 +51,18 @@ bool in_byte_range(double x) { return x >= 0 && x <= 255; }
 bool is_whole(double x) { return static_cast<double>(static_cast<std::int32_t>(x)) == x; }
 
 template <typename Narrow>
-void narrow(const double* values, std::size_t count, std::byte* out) {
-  auto* to = reinterpret_cast<Narrow*>(out);
+void narrow(const double* values, std::size_t count, Bytes& out) {
+  out.resize(std::max(out.size(), count * sizeof(Narrow)));
+  auto* to = reinterpret_cast<Narrow*>(out.data());
   for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<Narrow>(values[i]);
 }
 
 template <typename Narrow>
-void widen(const std::byte* from, std::size_t count, double* values) {
+const double* widen(const std::byte* from, std::size_t count, std::vector<double>& out) {
+  out.resize(std::max(out.size(), count));
   const auto* narrow = reinterpret_cast<const Narrow*>(from);
-  for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<double>(narrow[i]);
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<double>(narrow[i]);
+  return out.data();
 }
 
 }  // namespace
@@ -66,50 +71,54 @@ Spill::Spill(const fs::path& directory, std::uint32_t width)
     : directory_(directory),
       width_(width),
       chunk_rows_(std::max(1U, kChunkValues / width)),
+      label_bytes_(std::size_t{chunk_rows_} * sizeof(Label)),
       fd_(open_nameless(directory)),
-      values_(std::size_t{chunk_rows_} * width),
-      labels_(chunk_rows_) {}
+      memory_(static_cast<std::byte*>(std::aligned_alloc(kLargePage, kInMemory))) {
+  // Large pages spare a fault for every 4 KiB; without them, and without memory_, all works as well.
+  if (memory_) ::madvise(memory_.get(), kInMemory, MADV_HUGEPAGE);
+  begin_chunk();
+}
 
 Spill::~Spill() { ::close(fd_); }
 
-void Spill::end_row(const Label& label) {
-  labels_[in_chunk_] = label;
-  ++rows_;
-  if (++in_chunk_ == chunk_rows_) write_chunk();
+void Spill::begin_chunk() {
+  in_chunk_ = 0;
+  const std::size_t most = label_bytes_ + std::size_t{chunk_rows_} * width_ * sizeof(double);
+  if (memory_ && in_memory_ + most <= kInMemory) {
+    open_ = memory_.get() + in_memory_;
+  } else {
+    outside_.resize(most);
+    open_ = outside_.data();
+  }
 }
 
 void Spill::finish() {
-  if (in_chunk_ > 0) write_chunk();
+  if (in_chunk_ > 0) end_chunk();
 }
 
-void Spill::write_chunk() {
+void Spill::end_chunk() {
   const std::size_t count = std::size_t{in_chunk_} * width_;
-  const double* const values = values_.data();
+  double* const values = open_values();
   Chunk chunk;
   if (all_of(values, count, in_byte_range) && all_of(values, count, is_whole)) {
     chunk.kind = Kind::bytes;
+    narrow<std::uint8_t>(values, count, packed_);
   } else if (all_of(values, count, fits_float)) {
     chunk.kind = Kind::floats;
+    narrow<float>(values, count, packed_);
   }
-  const ByteView labels = std::as_bytes(std::span(labels_).first(in_chunk_));
-  const std::uint64_t size = labels.size() + count * size_of(chunk.kind);
-  packed_.resize(size);
-  std::memcpy(packed_.data(), labels.data(), labels.size());
-  std::byte* const to = packed_.data() + labels.size();
-  switch (chunk.kind) {
-    case Kind::bytes: narrow<std::uint8_t>(values, count, to); break;
-    case Kind::floats: narrow<float>(values, count, to); break;
-    case Kind::doubles: std::memcpy(to, values, count * sizeof(double)); break;
-  }
-  if (in_memory_ + size <= kInMemory) {
-    in_memory_ += size;
-    chunk.memory = std::exchange(packed_, {});
-  } else {
+  const std::size_t value_bytes = count * size_of(chunk.kind);
+  if (chunk.kind != Kind::doubles) std::memcpy(values, packed_.data(), value_bytes);
+  const std::size_t size = label_bytes_ + value_bytes;
+  if (open_ == outside_.data()) {
     chunk.offset = at_;
-    write(packed_);
+    write({open_, size});
+  } else {
+    chunk.memory = open_;
+    in_memory_ += (size + kAlignment - 1) / kAlignment * kAlignment;
   }
-  chunks_.push_back(std::move(chunk));
-  in_chunk_ = 0;
+  chunks_.push_back(chunk);
+  begin_chunk();
 }
 
 void Spill::write(ByteView bytes) {
@@ -132,30 +141,30 @@ void Spill::read(std::uint64_t offset, std::span<std::byte> to) const {
   }
 }
 
-void Spill::for_each(const std::function<void(std::span<const double>, const Label&)>& row,
-                     const std::function<void()>& each_chunk) {
+void Spill::for_each(
+    const std::function<void(std::span<const double>, std::span<const Label>)>& run) const {
+  Bytes packed;
+  std::vector<double> wide;
   std::uint64_t left = rows_;
   for (const Chunk& chunk : chunks_) {
-    const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, chunk_rows_));
-    const std::size_t count = std::size_t{rows} * width_;
-    const std::size_t label_bytes = std::size_t{rows} * sizeof(Label);
-    if (chunk.memory.empty()) {
-      packed_.resize(label_bytes + count * size_of(chunk.kind));
-      read(chunk.offset, packed_);
+    const auto rows = static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk_rows_));
+    const std::size_t count = rows * width_;
+    const std::byte* from = chunk.memory;
+    if (from == nullptr) {
+      packed.resize(label_bytes_ + count * size_of(chunk.kind));
+      read(chunk.offset, packed);
+      from = packed.data();
     }
-    const Bytes& packed = chunk.memory.empty() ? packed_ : chunk.memory;
-    std::memcpy(labels_.data(), packed.data(), label_bytes);
-    const std::byte* const from = packed.data() + label_bytes;
+    const auto* const labels = reinterpret_cast<const Label*>(from);
+    from += label_bytes_;
+    const double* values = wide.data();
     switch (chunk.kind) {
-      case Kind::bytes: widen<std::uint8_t>(from, count, values_.data()); break;
-      case Kind::floats: widen<float>(from, count, values_.data()); break;
-      case Kind::doubles: std::memcpy(values_.data(), from, count * sizeof(double)); break;
+      case Kind::bytes: values = widen<std::uint8_t>(from, count, wide); break;
+      case Kind::floats: values = widen<float>(from, count, wide); break;
+      case Kind::doubles: values = reinterpret_cast<const double*>(from); break;
     }
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      row(std::span(values_).subspan(std::size_t{i} * width_, width_), labels_[i]);
-    }
+    run({values, count}, {labels, rows});
     left -= rows;
-    if (each_chunk) each_chunk();
   }
 }
 

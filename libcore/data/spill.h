@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -15,7 +17,8 @@ namespace dl::data {
 
 // Rows of doubles with a label each, written in order, read in order as often as wanted. Chunks of rows
 // are kept in the narrowest of uint8, float32 and float64 that holds all their numbers exactly: the first
-// 64 MiB in memory, the rest in a file without a name, which is gone with the object.
+// 64 MiB in memory, the rest in a file without a name, which is gone with the object. Numbers are read
+// straight into the chunk that keeps them, and doubles in memory are handed out where they lie.
 class Spill {
  public:
   // 73 where the directory does not allow it.
@@ -24,34 +27,49 @@ class Spill {
   Spill(const Spill&) = delete;
   Spill& operator=(const Spill&) = delete;
 
-  double* row() { return values_.data() + std::size_t{in_chunk_} * width_; }  // width() numbers
-  void end_row(const Label& label);
+  double* row() { return open_values() + std::size_t{in_chunk_} * width_; }  // width() numbers
+  void end_row(const Label& label) {
+    open_labels()[in_chunk_] = label;
+    ++rows_;
+    if (++in_chunk_ == chunk_rows_) end_chunk();
+  }
   void finish();  // once, behind the last row; 74 where the disk is full
 
   std::uint64_t rows() const { return rows_; }
-  // Calls back for each row, in order. `each_chunk` (may be empty) is called now and then and may throw.
-  void for_each(const std::function<void(std::span<const double>, const Label&)>& row,
-                const std::function<void()>& each_chunk);
+  // Calls back for runs of rows, in order: the numbers of a run's rows, one row after the other, and a
+  // label for each row.
+  void for_each(
+      const std::function<void(std::span<const double>, std::span<const Label>)>& run) const;
 
  private:
   enum class Kind : std::uint8_t { bytes = 1, floats = 4, doubles = 8 };
   static std::size_t size_of(Kind kind) { return static_cast<std::size_t>(kind); }
+  // Room for the labels of a full chunk, then the numbers.
   struct Chunk {
     Kind kind = Kind::doubles;
-    Bytes memory;              // empty: it is in the file, at `offset`
+    const std::byte* memory = nullptr;  // null: it is in the file, at `offset`
     std::uint64_t offset = 0;
   };
-  void write_chunk();
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  Label* open_labels() { return reinterpret_cast<Label*>(open_); }
+  double* open_values() { return reinterpret_cast<double*>(open_ + label_bytes_); }
+  void begin_chunk();
+  void end_chunk();
   void write(ByteView bytes);
   void read(std::uint64_t offset, std::span<std::byte> to) const;
 
   fs::path directory_;
   std::uint32_t width_, chunk_rows_;
+  std::size_t label_bytes_;
   int fd_ = -1;
-  std::uint64_t at_ = 0, in_memory_ = 0, rows_ = 0;
+  std::uint64_t at_ = 0, rows_ = 0;
+  std::size_t in_memory_ = 0;
+  std::unique_ptr<std::byte[], Free> memory_;  // untouched pages cost nothing
+  Bytes outside_;                              // the open chunk, once memory_ is full
+  std::byte* open_ = nullptr;                  // the open chunk: in memory_ or outside_
   std::uint32_t in_chunk_ = 0;
-  std::vector<double> values_;
-  std::vector<Label> labels_;
   Bytes packed_;
   std::vector<Chunk> chunks_;
 };

@@ -45,7 +45,7 @@ Table read_all(CsvReader& reader) {
 // The text through a file, as dl-shard reads it.
 Table table_of(const std::string& text, CsvOptions options = {}) {
   const test::Scratch dir;
-  write_file(dir / "t.csv", text);
+  test::write_quickly(dir / "t.csv", text);
   CsvReader reader = open({(dir / "t.csv").string()}, options);
   return read_all(reader);
 }
@@ -78,7 +78,7 @@ TEST_CASE("csv: a quoted cell holds separators, line ends and quotes") {
 TEST_CASE("csv: a header is told by the label's name, or by types that differ from the rows below") {
   const auto header_of = [](const std::string& text, CsvOptions options = {}) {
     const test::Scratch dir;
-    write_file(dir / "t.csv", text);
+    test::write_quickly(dir / "t.csv", text);
     return CsvReader({(dir / "t.csv").string()}, options).header();
   };
   CHECK(header_of("x,y,kind\n1,2,a\n3,4,b\n"));
@@ -95,11 +95,11 @@ TEST_CASE("csv: a header is told by the label's name, or by types that differ fr
 
 TEST_CASE("csv: several files are one table, each with its names or only the first") {
   const test::Scratch dir;
-  write_file(dir / "a", "x,kind\n1,a\n");
-  write_file(dir / "b", "x,kind\n2,b");
-  write_file(dir / "c", "3,c\n");
-  write_file(dir / "empty", "");
-  write_file(dir / "other", "y,kind\n2,b");
+  test::write_quickly(dir / "a", "x,kind\n1,a\n");
+  test::write_quickly(dir / "b", "x,kind\n2,b");
+  test::write_quickly(dir / "c", "3,c\n");
+  test::write_quickly(dir / "empty", "");
+  test::write_quickly(dir / "other", "y,kind\n2,b");
   const auto name = [&](const char* file) { return (dir / file).string(); };
   CsvReader reader = open({name("a"), name("b"), name("empty"), name("c")});
   CHECK(read_all(reader).labels == std::vector<std::string>{"a", "b", "c"});
@@ -113,7 +113,7 @@ TEST_CASE("csv: several files are one table, each with its names or only the fir
 
 TEST_CASE("csv: columns by name, by number from 0, and from the end") {
   const test::Scratch dir;
-  write_file(dir / "t", "x,y,1,y\n1,2,3,4\n");
+  test::write_quickly(dir / "t", "x,y,1,y\n1,2,3,4\n");
   const CsvReader reader({(dir / "t").string()}, {true, {}, ""});
   CHECK(reader.find_column("x") == 0);
   CHECK(reader.find_column("1") == 2);

@@ -42,8 +42,8 @@ struct Sample {
 struct Files {
   test::Scratch dir;
   std::vector<Sample> read(const std::string& images, const std::string& labels) const {
-    write_file(dir / "images", images);
-    if (!labels.empty()) write_file(dir / "labels", labels);
+    test::write_quickly(dir / "images", images);
+    if (!labels.empty()) test::write_quickly(dir / "labels", labels);
     IdxReader reader({(dir / "images").string()}, labels.empty() ? "" : (dir / "labels").string());
     std::vector<Sample> samples;
     std::vector<double> values(reader.width());
@@ -117,10 +117,10 @@ TEST_CASE("idx: headers that make no sense are refused") {
 
 TEST_CASE("idx: several image files share one file of labels, and must have one shape") {
   const Files files;
-  write_file(files.dir / "a", "\0\0\x08\x02\0\0\0\x01\0\0\0\x01\x09"s);
-  write_file(files.dir / "b", "\0\0\x08\x02\0\0\0\x01\0\0\0\x01\x08"s);
-  write_file(files.dir / "wide", "\0\0\x08\x02\0\0\0\x01\0\0\0\x02\x08\x08"s);
-  write_file(files.dir / "l", kLabels);
+  test::write_quickly(files.dir / "a", "\0\0\x08\x02\0\0\0\x01\0\0\0\x01\x09"s);
+  test::write_quickly(files.dir / "b", "\0\0\x08\x02\0\0\0\x01\0\0\0\x01\x08"s);
+  test::write_quickly(files.dir / "wide", "\0\0\x08\x02\0\0\0\x01\0\0\0\x02\x08\x08"s);
+  test::write_quickly(files.dir / "l", kLabels);
   const auto count = [&](const char* second) {
     IdxReader reader({(files.dir / "a").string(), (files.dir / second).string()},
                      (files.dir / "l").string());

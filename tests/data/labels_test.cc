@@ -65,6 +65,17 @@ TEST_CASE("labels: few whole numbers are classes in numeric order, however they 
   CHECK(told.classes_of_rows == std::vector<std::string>{"10", "9", "9", "-1", "10", "9", "0", "0"});
 }
 
+TEST_CASE("labels: short and long texts, and those that share bytes, stay apart") {
+  std::vector<std::string> texts = {"a", std::string("\0a", 2), std::string("\0\0a", 3), "aa",
+                                    "12345678", "123456789", "2345678", "\x7f"};
+  for (int i = 0; i < 300; ++i) texts.push_back(fmt::format("c{}", i * i));
+  std::vector<std::string> rows;
+  for (int pass = 0; pass < 3; ++pass) rows.insert(rows.end(), texts.begin(), texts.end());
+  const Told told = tell(rows, Task::classification);
+  CHECK(told.kind.classes.size() == texts.size());
+  CHECK(told.classes_of_rows == rows);
+}
+
 TEST_CASE("labels: the rule between classes and numbers, at its borders") {
   const auto task = [](const std::vector<std::string>& texts) { return tell(texts).kind.task; };
   CHECK(task(numbers(2, 2)) == Task::classification);

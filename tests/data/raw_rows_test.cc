@@ -16,7 +16,7 @@ namespace {
 // flowers(): length (column 0, shift 1.5, scale 1/4), kind, width (column 2, shift -3, scale 1/3).
 RawChunk flowers_of(const std::string& text, RawOptions options = {}) {
   const test::Scratch dir;
-  write_file(dir / "t", text);
+  test::write_quickly(dir / "t", text);
   RawRows rows(test::flowers(), {(dir / "t").string()}, options);
   RawChunk chunk;
   rows.read(100, chunk);
@@ -59,7 +59,7 @@ TEST_CASE("raw rows: the target's column may be missing") {
 TEST_CASE("raw rows: another separator when told, chunks of any size") {
   CHECK(flowers_of("5.5,rose,3\n0,iris,0\n", {{}, ',', "", {}}).features == kFeatures);
   const test::Scratch dir;
-  write_file(dir / "t", "1;rose;1\n2;iris;2\n3;tulip;3\n");
+  test::write_quickly(dir / "t", "1;rose;1\n2;iris;2\n3;tulip;3\n");
   RawRows rows(test::flowers(), {(dir / "t").string()});
   RawChunk chunk;
   CHECK(rows.read(2, chunk) == 2);
@@ -79,9 +79,9 @@ TEST_CASE("raw rows: what does not fit the schema is named") {
 
 TEST_CASE("raw rows: images with and without labels; a target is scaled as in training") {
   const test::Scratch dir;
-  write_file(dir / "i", "\0\0\x08\x03\0\0\0\x01\0\0\0\x02\0\0\0\x02\0\xff\x33\x66"s);
-  write_file(dir / "l", "\0\0\x0c\x01\0\0\0\x01\0\0\0\x6c"s);
-  write_file(dir / "wide", "\0\0\x08\x02\0\0\0\x01\0\0\0\x04\0\xff\x33\x66"s);
+  test::write_quickly(dir / "i", "\0\0\x08\x03\0\0\0\x01\0\0\0\x02\0\0\0\x02\0\xff\x33\x66"s);
+  test::write_quickly(dir / "l", "\0\0\x0c\x01\0\0\0\x01\0\0\0\x6c"s);
+  test::write_quickly(dir / "wide", "\0\0\x08\x02\0\0\0\x01\0\0\0\x04\0\xff\x33\x66"s);
   RawChunk chunk;
   RawRows with(test::prices(), {(dir / "i").string()}, {{}, {}, (dir / "l").string(), {}});
   CHECK(with.has_targets());

@@ -106,7 +106,7 @@ TEST_CASE("shard: every truncation, every added byte and every flipped bit is re
   const std::string good = read_file(dir / "good.dls", 1 << 20);
   REQUIRE(good.size() == 192);
   const auto refused = [&](const std::string& bytes) {
-    write_file(dir / "bad.dls", bytes);
+    test::write_quickly(dir / "bad.dls", bytes);
     return code_of_reading(dir / "bad.dls") == Exit::data;
   };
   CHECK_FALSE(refused(good));
@@ -135,7 +135,7 @@ TEST_CASE("shard: a header whose checksum is right but whose numbers make no sen
     std::memcpy(bad.data() + offset, &value, size);
     const std::uint32_t sum = crc32c(as_bytes_of(std::string_view(bad).substr(0, 60)));
     std::memcpy(bad.data() + 60, &sum, 4);
-    write_file(dir / "bad.dls", bad);
+    test::write_quickly(dir / "bad.dls", bad);
     return code_of_reading(dir / "bad.dls");
   };
   CHECK(with(8, 1, 4) == Exit::ok);

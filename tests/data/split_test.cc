@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/distribution.h"
+#include "data/placement.h"
 #include "data/fixtures.h"
 
 using namespace dl;
@@ -118,4 +119,25 @@ TEST_CASE("distribution: what the strategies are") {
   CHECK(Distribution(By::contiguous, 4096, UINT64_MAX, 1).shard_of(UINT64_MAX - 1) == 4095);
   CHECK(by_of("round-robin") == By::round_robin);
   CHECK(test::complaint_of([] { by_of("magic"); }).code == Exit::usage);
+}
+
+TEST_CASE("placement: each time through gives what split and distribution say, also beyond what is kept") {
+  constexpr std::uint64_t kSamples = (1U << 22) + 1000;
+  Split split(kSamples, 4, 0.2, 0.1);
+  Distribution distribution(By::contiguous, 7, split.training(), 4);
+  Placement placement(split, distribution);
+  for (int pass = 0; pass < 3; ++pass) {
+    placement.restart();
+    std::uint64_t training = 0;
+    std::uint64_t wrong = 0;
+    for (std::uint64_t i = 0; i < kSamples; ++i) {
+      const Part part = split.part_of(i);
+      const std::uint32_t wanted = part == Part::test         ? 7
+                                   : part == Part::validation ? 8
+                                                              : distribution.shard_of(training++);
+      wrong += placement.next() != wanted;
+    }
+    CHECK(wrong == 0);
+    CHECK(training == split.training());
+  }
 }

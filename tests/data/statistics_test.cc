@@ -94,13 +94,13 @@ TEST_CASE("spill: rows come back as they went in, from memory and from disk") {
   for (int pass = 0; pass < 2; ++pass) {
     std::uint64_t row = 0;
     bool good = true;
-    spill.for_each(
-        [&](std::span<const double> values, const Label& label) {
-          good = good && label.id == row && label.number == static_cast<double>(row) / 7;
-          for (std::uint32_t k = 0; k < kWidth; ++k) good = good && values[k] == value(row, k);
-          ++row;
-        },
-        {});
+    spill.for_each([&](std::span<const double> values, std::span<const Label> labels) {
+      good = good && values.size() == labels.size() * kWidth;
+      for (std::size_t i = 0; good && i < labels.size(); ++i, ++row) {
+        good = labels[i].id == row && labels[i].number == static_cast<double>(row) / 7;
+        for (std::uint32_t k = 0; k < kWidth; ++k) good &= values[i * kWidth + k] == value(row, k);
+      }
+    });
     CHECK(good);
     CHECK(row == kRows);
   }
