@@ -91,7 +91,7 @@ bool CsvReader::more() {
          next_row_, kLongestRow >> 20);
   }
   const std::size_t wanted = std::max(kBuffer, 2 * end_);
-  if (buffer_.size() < wanted + 1) buffer_.resize(wanted + 1);
+  if (buffer_.size() < wanted + kBehindNumbers) buffer_.resize(wanted + kBehindNumbers);
   const std::size_t n = source_->read(buffer_.data() + end_, wanted - end_);
   end_ += n;
   last_ = end_ < wanted;

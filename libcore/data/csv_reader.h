@@ -67,7 +67,7 @@ class CsvReader : public RowSource {
   std::optional<ByteSource> source_;
   std::uint64_t packed_before_ = 0;  // of the files that are done
 
-  std::string buffer_;  // the unread text is [at_, end_), and buffer_[end_] is '\n'
+  std::string buffer_;  // the unread text is [at_, end_), and buffer_[end_] is '\n' (kBehindNumbers)
   std::size_t at_ = 0, end_ = 0;
   bool last_ = false;   // the file has no more than what the buffer holds
   std::uint64_t row_ = 0, next_row_ = 1;

@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "data/fixtures.h"
-#include "data/number.h"
 #include "data/schema.h"
 #include "support/scratch.h"
 
@@ -166,28 +165,4 @@ TEST_CASE("csv: a row longer than the buffer is read, also as the first one") {
   CHECK(table.rows[1].size() == 400000);
   CHECK(table.rows[1].back() == 12345);
   CHECK(table.labels[1] == "b");
-}
-
-TEST_CASE("number: text is rounded as the C library rounds it") {
-  for (const char* const text :
-       {"0", "-0", "1", "123456789012345", "1234567890123456", "0.1", "-0.3", "5.", ".5",
-        "0.000000000000001", "9007199254740993", "1e22", "1e23", "1.7976931348623157e30",
-        "2.2250738585072014e-308", "4.9e-324", "1e-400", "123.456e-7", "179769313486231570000000000",
-        "0.30000000000000004", "999999999999999", "99999999999999.9"}) {
-    CAPTURE(text);
-    const std::string with_end = std::string(text) + "\n";
-    const char* at = with_end.data();
-    double value = NAN;
-    REQUIRE(scan_number(at, with_end.data() + with_end.size() - 1, value) == Scan::number);
-    CHECK(at == with_end.data() + with_end.size() - 1);
-    CHECK(value == std::strtod(text, nullptr));
-    CHECK(std::signbit(value) == (text[0] == '-'));
-  }
-  for (const char* const text : {"", "-", ".", "+", "+-1", "--1", "1e", "0x10", "1,5", "1 2", "nan", "inf",
-                                 "1_000", "1.2.3", "e5"}) {
-    CAPTURE(text);
-    CHECK_FALSE(parse_number(text));
-  }
-  CHECK(parse_number("+7") == 7);
-  CHECK(parse_number("\t7 ") == 7);
 }
