@@ -42,8 +42,8 @@ void CsvReader::open(std::size_t file) {
   if (file > 0) {
     if (!header_) return;
     const std::size_t before = at_;
-    const Split split = take_record();
-    if (split != Split::whole) return;  // empty, or next() will say what is wrong
+    const RecordEnd split = take_record();
+    if (split != RecordEnd::whole) return;  // empty, or next() will say what is wrong
     if (is_names(record_)) return;
     if (options_.header.value_or(false)) {
       fail(Exit::data, "{}: its column names are not those of {}", source_->name(), files_[0]);
@@ -56,12 +56,12 @@ void CsvReader::open(std::size_t file) {
   const auto head = [this] { return std::string_view(buffer_).substr(at_, end_ - at_); };
   separator_ = options_.separator ? *options_.separator : tell_separator(head(), last_);
   const std::size_t start = at_;
-  Split split = Split::whole;
+  RecordEnd split = RecordEnd::whole;
   do {  // the first row that is not blank; the buffer grows where it is longer
     split = take_record();
-  } while (split == Split::whole && record_.blank());
-  if (split == Split::unfinished) fail(Exit::data, "{}: is empty", source_->name());
-  if (split != Split::whole) refuse_split(split);
+  } while (split == RecordEnd::whole && record_.blank());
+  if (split == RecordEnd::unfinished) fail(Exit::data, "{}: is empty", source_->name());
+  if (split != RecordEnd::whole) refuse_split(split);
   const std::size_t behind = at_;
   at_ = start;
   header_ = options_.header ? *options_.header
@@ -193,17 +193,17 @@ bool CsvReader::next_fast(double* values, std::string_view& label) {
 }
 
 // Takes the next record into record_, reading on as far as it reaches; unfinished: there is none.
-Split CsvReader::take_record() {
+RecordEnd CsvReader::take_record() {
   for (;;) {
-    if (at_ == end_ && last_) return Split::unfinished;
+    if (at_ == end_ && last_) return RecordEnd::unfinished;
     std::string_view text(buffer_.data() + at_, end_ - at_);
-    const Split split = split_record(text, separator_, last_, record_);
-    if (split == Split::unfinished && !last_) {
+    const RecordEnd split = split_record(text, separator_, last_, record_);
+    if (split == RecordEnd::unfinished && !last_) {
       more();
       continue;
     }
     row_ = next_row_;
-    if (split != Split::whole) return split;
+    if (split != RecordEnd::whole) return split;
     next_row_ += std::max<std::uint64_t>(record_.lines, 1);
     at_ = end_ - text.size();
     return split;
@@ -211,9 +211,9 @@ Split CsvReader::take_record() {
 }
 
 bool CsvReader::next_slow(double* values, std::string_view& label) {
-  const Split split = take_record();
-  if (split == Split::unfinished) return false;
-  if (split != Split::whole) refuse_split(split);
+  const RecordEnd split = take_record();
+  if (split == RecordEnd::unfinished) return false;
+  if (split != RecordEnd::whole) refuse_split(split);
   if (record_.blank()) return false;
   if (record_.cells.size() != names_.size()) {
     fail(Exit::data, "{}: {} cells, but {} has {}; each row must have as many", place(),
@@ -230,8 +230,8 @@ bool CsvReader::next_slow(double* values, std::string_view& label) {
   return true;
 }
 
-void CsvReader::refuse_split(Split split) const {
-  if (split == Split::open_quote) {
+void CsvReader::refuse_split(RecordEnd split) const {
+  if (split == RecordEnd::open_quote) {
     fail(Exit::data, "{}: a quote is opened and never closed", place());
   }
   fail(Exit::data, "{}: text follows a closing quote; write a quote inside a cell twice (\"\")",

@@ -54,9 +54,9 @@ class CsvReader : public RowSource {
   void open(std::size_t file);
   bool more();  // reads on; false at the end of the file
   bool next_fast(double* values, std::string_view& label);
-  Split take_record();
+  RecordEnd take_record();
   bool next_slow(double* values, std::string_view& label);
-  [[noreturn]] void refuse_split(Split split) const;
+  [[noreturn]] void refuse_split(RecordEnd split) const;
   [[noreturn]] void refuse_number(std::uint32_t column, const std::string& cell) const;
   bool is_names(const Record& record) const { return record.cells == names_; }
 

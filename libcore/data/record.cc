@@ -20,7 +20,7 @@ std::vector<Record> first_records(std::string_view head, bool whole, char separa
   std::vector<Record> records;
   Record record;
   while (!head.empty() && records.size() <= kLookedAt &&
-         split_record(head, separator, whole, record) == Split::whole) {
+         split_record(head, separator, whole, record) == RecordEnd::whole) {
     if (!record.blank()) records.push_back(record);
   }
   return records;
@@ -36,7 +36,7 @@ bool is_word(const std::string& cell) {
 
 }  // namespace
 
-Split split_record(std::string_view& text, char separator, bool last, Record& record) {
+RecordEnd split_record(std::string_view& text, char separator, bool last, Record& record) {
   const auto blank = [separator](char c) { return is_blank(c) && c != separator; };
   std::size_t cells = 0;
   std::size_t at = 0;
@@ -49,10 +49,12 @@ Split split_record(std::string_view& text, char separator, bool last, Record& re
     if (at < text.size() && text[at] == '"') {
       for (++at;;) {
         const std::size_t quote = text.find('"', at);
-        if (quote == std::string_view::npos) return last ? Split::open_quote : Split::unfinished;
+        if (quote == std::string_view::npos) {
+          return last ? RecordEnd::open_quote : RecordEnd::unfinished;
+        }
         cell.append(text, at, quote - at);
         at = quote + 1;
-        if (at == text.size() && !last) return Split::unfinished;
+        if (at == text.size() && !last) return RecordEnd::unfinished;
         if (at == text.size() || text[at] != '"') break;
         cell += '"';
         ++at;
@@ -75,12 +77,13 @@ Split split_record(std::string_view& text, char separator, bool last, Record& re
       if (at + 1 < text.size() ? text[at + 1] == '\n' : last) ++at;
     }
     if (at == text.size()) {
-      if (!last) return Split::unfinished;
+      if (!last) return RecordEnd::unfinished;
       break;
     }
     if (text[at] != '\n') {
       // A lone CR at the end of what there is may be half of a CRLF.
-      return text[at] == '\r' && at + 1 == text.size() ? Split::unfinished : Split::after_quote;
+      return text[at] == '\r' && at + 1 == text.size() ? RecordEnd::unfinished
+                                                       : RecordEnd::after_quote;
     }
     ++at;
     ++record.lines;
@@ -88,7 +91,7 @@ Split split_record(std::string_view& text, char separator, bool last, Record& re
   }
   record.cells.resize(cells);
   text.remove_prefix(at);
-  return Split::whole;
+  return RecordEnd::whole;
 }
 
 bool is_utf8(const std::string& text) {

@@ -15,7 +15,8 @@ struct Record {
   bool blank() const { return cells.size() == 1 && cells[0].empty(); }
 };
 
-enum class Split {
+// How the text of a record ended.
+enum class RecordEnd {
   whole,       // `text` now starts behind the record
   unfinished,  // the text ends before the record does; give more
   open_quote,  // the input ends inside a quoted cell
@@ -24,7 +25,7 @@ enum class Split {
 
 // Takes the record at the beginning of `text` apart. `last`: no more text comes, so that the end of
 // the text ends a record. A quoted cell keeps its blanks; a quote inside an unquoted one is a letter.
-Split split_record(std::string_view& text, char separator, bool last, Record& record);
+RecordEnd split_record(std::string_view& text, char separator, bool last, Record& record);
 
 // What JSON, and so a manifest, can hold.
 bool is_utf8(const std::string& text);
