@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Builds dl and runs its tests; the last line is 'N passed, N failed, N skipped'.
 # usage: tests/run.sh [--long]
-#   --long   also sanitizer builds, full combinations and fuzzing
+#   --long   then once more under the address, undefined-behaviour and thread sanitizers
 set -u
 cd "$(dirname "$0")/.." || exit 70
 long=no
@@ -15,39 +15,59 @@ esac
 # Beside the compiler: doctest; mandoc lints the pages; pgrep and pkill find nodes to kill; numpy reads
 # checkpoints as a stranger would.
 share/install-packages.sh doctest-dev mandoc procps python3-numpy || exit
-build=${DL_BUILD:-build-tests}
-[ -f "$build/build.ninja" ] || meson setup "$build" >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 70; }
-rm -f "$build.log"
-ninja -C "$build" >"$build/compile.log" 2>&1 || { tail -n 50 "$build/compile.log" >&2; exit 70; }
-
 passed=0 failed=0 skipped=0
-# Adds up what one `meson test` said.
-count() {
-  local log=$1
-  passed=$((passed + $(sed -n 's/^Ok: *//p' "$log" | tail -n 1)))
-  failed=$((failed + $(sed -n 's/^Fail: *//p' "$log" | tail -n 1) + $(sed -n 's/^Timeout: *//p' "$log" | tail -n 1)))
-  failed=$((failed + $(sed -n 's/^Unexpected Pass: *//p' "$log" | tail -n 1)))
-  skipped=$((skipped + $(sed -n 's/^Skipped: *//p' "$log" | tail -n 1)))
-}
-suite() {
+
+# build DIR OPTION...: what meson and the compiler say is shown only where they fail
+build() {
   local dir=$1
   shift
-  env DL_LONG=$long "$@" meson test -C "$dir" --no-rebuild --print-errorlogs >"$dir/tests.log" 2>&1
-  cat "$dir/tests.log"
-  count "$dir/tests.log"
+  [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log" >&2; exit 70; }
+  rm -f "$dir.log"
+  ninja -C "$dir" >"$dir/compile.log" 2>&1 || { tail -n 50 "$dir/compile.log" >&2; exit 70; }
+}
+# counted LOG WORD: the figure that `meson test` gives for it
+counted() { sed -n "s/^$2: *//p" "$1" | tail -n 1 | grep . || echo 0; }
+# suite DIR OPTION...: runs its tests and adds up what came out
+suite() {
+  local dir=$1 log=$1/tests.log
+  shift
+  meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+  cat "$log"
+  grep -q '^Ok:' "$log" || failed=$((failed + 1))  # it did not come to its end
+  passed=$((passed + $(counted "$log" Ok)))
+  failed=$((failed + $(counted "$log" Fail) + $(counted "$log" Timeout) + $(counted "$log" 'Unexpected Pass')))
+  skipped=$((skipped + $(counted "$log" Skipped)))
+}
+# sanitized DIR SANITIZERS: a test may kill a node or expect it to fail, and so miss that a sanitizer
+# ended it; therefore every process writes what a sanitizer has to say to a file, and none may exist.
+sanitized() {
+  local dir=$1 reports said
+  build "$dir" --buildtype=debugoptimized "-Db_sanitize=$2" -Db_lundef=false
+  reports=$PWD/$dir/reports
+  rm -rf "$reports" && mkdir "$reports" || exit 73
+  said=halt_on_error=1:print_stacktrace=1:exitcode=99:log_path=$reports/report
+  (
+    export ASAN_OPTIONS=detect_leaks=1:$said UBSAN_OPTIONS=$said TSAN_OPTIONS=$said
+    export MESON_TESTTHREADS=1 DL_PATIENCE=4
+    suite "$dir" -t 4
+    echo "$passed $failed $skipped" >"$dir/counts"
+  )
+  read -r passed failed skipped <"$dir/counts"
+  if [ -n "$(ls -A "$reports")" ]; then
+    cat "$reports"/*
+    echo "$dir: $(ls "$reports" | wc -l) processes were reported by a sanitizer, see $reports"
+    failed=$((failed + 1))
+  else
+    passed=$((passed + 1))
+  fi
 }
 
+build=${DL_BUILD:-build-tests}
+build "$build"
 suite "$build"
-
 if [ $long = yes ]; then
-  for sanitizer in address,undefined thread; do
-    dir=$build-${sanitizer%%,*}
-    [ -f "$dir/build.ninja" ] || meson setup "$dir" --buildtype=debugoptimized \
-      -Db_sanitize=$sanitizer -Db_lundef=false >/dev/null || exit 70
-    ninja -C "$dir" >"$dir/compile.log" 2>&1 || { tail -n 50 "$dir/compile.log" >&2; exit 70; }
-    suite "$dir" ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 \
-      TSAN_OPTIONS="halt_on_error=1" MESON_TESTTHREADS=1
-  done
+  sanitized "$build-address" address,undefined
+  sanitized "$build-thread" thread
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

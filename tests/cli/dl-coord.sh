@@ -9,6 +9,7 @@ PATH=$(dirname "$node"):$PATH
 dir=$(mktemp -d) || exit 70
 trap 'jobs -p | xargs -r kill -9 2>/dev/null; rm -rf "$dir"' EXIT
 cd "$dir" || exit 70
+minute=$((60 * ${DL_PATIENCE:-1}))  # under a sanitizer everything is slower
 bad=0
 complain() { echo "$*"; bad=1; }
 # gives CODE PATTERN ARGUMENT...: dl-coord exits with CODE, prints nothing on standard output, and its
@@ -16,7 +17,7 @@ complain() { echo "$*"; bad=1; }
 gives() {
   local code=$1 pattern=$2 got
   shift 2
-  timeout -s KILL 60 "$coord" "$@" >out 2>err
+  timeout -s KILL $minute "$coord" "$@" >out 2>err
   got=$?
   [ $got = "$code" ] || complain "$* gave $got, not $code: $(tail -3 err)"
   [ ! -s out ] || complain "$* printed: $(head -3 out)"
@@ -25,7 +26,7 @@ gives() {
 value() { grep "\"event\":\"$1\"" "$3" | tail -1 | grep -o "\"$2\":[^,}]*" | cut -d: -f2- | tr -d '"'; }
 # until COMMAND...: waits until it succeeds, for at most a minute
 until_true() {
-  local end=$((SECONDS + 60))
+  local end=$((SECONDS + minute))
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $end ] || { complain "waited in vain for: $*"; return 1; }
     read -r -t 0.02 <> <(:)
@@ -53,7 +54,7 @@ gives 69 'waited 0.2 s for nodes: 0 of 1 are ready' "${run[@]}" -o nobody --wait
 # One node, two nodes, three nodes with shards in turn: the same bits
 for n in 1 2 3; do
   assign=balanced; [ $n = 3 ] && assign=round-robin
-  timeout -s KILL 60 "$coord" "${run[@]}" -o run$n --spawn $n --assign $assign --json >json$n 2>err ||
+  timeout -s KILL $minute "$coord" "${run[@]}" -o run$n --spawn $n --assign $assign --json >json$n 2>err ||
     complain "--spawn $n: $(cat err)"
 done
 sha=$(value done params_sha256 json1)
@@ -93,7 +94,7 @@ kill -CONT $nodes
 wait $pid; code=$?
 [ $code = 143 ] || complain "SIGTERM gave $code: $(cat run.err)"
 [ -z "$(value done steps json.stopped)" ] || complain "stopped, and done"
-timeout -s KILL 60 "$coord" "${run[@]}" -o stopped --spawn 3 --json >json.on 2>err || complain "going on: $(cat err)"
+timeout -s KILL $minute "$coord" "${run[@]}" -o stopped --spawn 3 --json >json.on 2>err || complain "going on: $(cat err)"
 [ "$(value done params_sha256 json.on)" = "$sha" ] || complain "stopped and gone on: other bits"
 
 # A node is killed: it is named, another one takes its place; then everything is killed
@@ -107,7 +108,7 @@ until_true grep -qE '"event":"(lost|done)"' json.killed
 until_true grep -qE '"pid":'"$(value lost pid json.killed)"'.*|"event":"done"' json.killed
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
-timeout -s KILL 60 "$coord" "${run[@]}" -o killed --spawn 1 --json >json.on 2>err || complain "after kill -9: $(cat err)"
+timeout -s KILL $minute "$coord" "${run[@]}" -o killed --spawn 1 --json >json.on 2>err || complain "after kill -9: $(cat err)"
 [ "$(value done params_sha256 json.on)" = "$sha" ] || complain "killed and gone on: other bits"
 
 # Nodes by hand, one of them before its coordinator; --stop from outside; then on to the end

@@ -38,9 +38,10 @@ exits() {
 
 same() { [ -n "$1" ] && [ "$1" = "$2" ] || { echo "  '$1' is not '$2'"; return 1; }; }
 
-# until_true SECONDS COMMAND...: waits for a condition on other processes
+# until_true SECONDS COMMAND...: waits for a condition on other processes; DL_PATIENCE times as long
+# where everything is slower (under a sanitizer)
 until_true() {
-  local deadline=$(($(date +%s) + $1))
+  local deadline=$(($(date +%s) + $1 * ${DL_PATIENCE:-1}))
   shift
   until "$@" 2>/dev/null; do
     [ "$(date +%s)" -le "$deadline" ] || { echo "  waited in vain for: $*"; return 1; }
