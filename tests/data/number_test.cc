@@ -4,9 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <bit>
+#include <cfloat>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "base/rng.h"
 #include "data/fixtures.h"
@@ -46,10 +49,11 @@ TEST_CASE("number: two million random texts are read as from_chars reads them, t
   std::string example;
   for (int i = 0; i < 2000000; ++i) {
     const std::string text = random_text(rng);
+    if (text[0] == '+') continue;  // which from_chars does not know
     const char* const end = text.data() + text.size() - kBehindNumbers;
     double wanted = 0;
     const auto [rest, error] = std::from_chars(text.data(), end, wanted);
-    const bool is_number = error == std::errc() && std::isfinite(wanted);
+    const bool is_number = error == std::errc() && std::abs(wanted) <= FLT_MAX;
     const char* at = text.data();
     double value = 0;
     const bool found = scan_number(at, end, value) == Scan::number;
