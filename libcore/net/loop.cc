@@ -55,10 +55,21 @@ void Loop::call(const std::function<void()>& work) {
     work();
     return;
   }
-  auto task = std::make_shared<std::packaged_task<void()>>(work);
-  std::future<void> done = task->get_future();
-  post([task] { (*task)(); });
+  // What was thrown lies here, not with the work: the caller alone lets go of it. (Its count is kept
+  // inside libstdc++, where a thread sanitizer cannot see that the other side was done before.)
+  std::exception_ptr error;
+  auto promise = std::make_shared<std::promise<void>>();
+  std::future<void> done = promise->get_future();
+  post([&work, &error, promise = std::move(promise)] {
+    try {
+      work();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    promise->set_value();
+  });
   done.get();
+  if (error) std::rethrow_exception(error);
 }
 
 bool Loop::inside() const {

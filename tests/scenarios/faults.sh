@@ -5,7 +5,7 @@
 cd "$scratch" || exit 70
 
 dl-shard -q -n 8 -o shards "$digits" >/dev/null || exit 70
-steps=6000
+steps=$((6000 / ${DL_PATIENCE:-1}))
 in_background=
 coord() {  # in the background, $! is dl-coord itself
   $in_background dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 128 --optimizer adam \
@@ -86,7 +86,7 @@ storm() {  # every fifth fault freezes a node, the others kill one
   same "$(field params_sha256 storm.json)" "$calm"
 }
 fact "a dozen nodes killed or frozen, one after the other: the same bits" storm
-steps=6000
+steps=$((6000 / ${DL_PATIENCE:-1}))
 
 leaves() {
   start leaves 2 || return 1
