@@ -75,7 +75,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
       case net::Type::heartbeat: {
         net::decode<Heartbeat>(payload);
         const std::uint64_t progress = settings.progress != nullptr ? settings.progress->load() : 0;
-        outbox->send_urgent(Heartbeat{progress});
+        outbox->send_urgent(Heartbeat{progress + chunks});
         return;
       }
       case net::Type::pause: {
@@ -85,7 +85,10 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
         return;
       }
       case net::Type::state_begin: reader.begin(net::decode<StateBegin>(payload)); return;
-      case net::Type::state_chunk: reader.chunk(payload); return;
+      case net::Type::state_chunk:
+        ++chunks;
+        reader.chunk(payload);
+        return;
       case net::Type::state_end: mailbox.put(reader.end(net::decode<StateEnd>(payload))); return;
       case net::Type::welcome: mailbox.put(net::decode<Welcome>(payload)); return;
       case net::Type::send_state: mailbox.put(net::decode<SendState>(payload)); return;
@@ -142,6 +145,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
   std::shared_ptr<net::Connection> connection;
   std::optional<Outbox> outbox;
   StateReader reader;
+  std::uint64_t chunks = 0;  // of states heard: this too is work that moves on
   net::Timer drained;
   bool ended = false;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What comes in. Groups are in coordinator_group.cc, the end of a run in coordinator_end.cc.
+// What comes in. Losses are in coordinator_loss.cc, groups in coordinator_group.cc, the end of a run in
+// coordinator_end.cc.
 #include "coord/coordinator.h"
 
 #include <algorithm>
@@ -30,7 +31,8 @@ Coordinator::Coordinator(Plan plan, std::int64_t now_ns)
       writing_step_(plan_.kept_step),
       written_step_(plan_.kept_step),
       deadline_ns_(now_ns + plan_.wait_ns),
-      ticked_ns_(now_ns) {}
+      ticked_ns_(now_ns),
+      standstill_ns_(plan_.hung_after_ns) {}
 
 std::vector<Action> Coordinator::on(std::int64_t now_ns, const Event& event) {
   if (phase_ == Phase::ended) return {};
@@ -58,6 +60,7 @@ void Coordinator::take(const event::Arrived& event) {
   node.via = event.via;
   node.hello = hello;
   node.heard_ns = now_;
+  node.stirred_ns = now_;
   send(event.node, Welcome{plan_.run_id, event.node, plan_.heartbeat_ms, plan_.config});
 }
 
@@ -103,7 +106,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
   node.ready = true;
   if (phase_ == Phase::forming || phase_ == Phase::fetching) {
     deadline_ns_ = now_ + plan_.wait_ns;
-    send(id, Pause{generation_});
+    pause(id);
   } else if (phase_ == Phase::running && members().size() < plan_.shard_samples.size()) {
     ask_to_pause();
   }
@@ -112,6 +115,8 @@ void Coordinator::said(NodeId id, const Ready& message) {
 void Coordinator::said(NodeId id, const Paused& message) {
   Node& node = nodes_.at(id);
   if (message.generation != generation_ || message.step < -1 || !node.ready) return;
+  node.asked = false;
+  stir(id);
   if (phase_ == Phase::forming || phase_ == Phase::fetching) {
     node.paused = message.step;
     proceed();
@@ -131,11 +136,13 @@ void Coordinator::said(NodeId id, const Paused& message) {
 void Coordinator::said(NodeId id, const Progress& message) {
   Node& node = nodes_.at(id);
   node.progress = message;
+  stir(id);
   if (phase_ == Phase::running && node.rank == 0U) out_.push_back(action::Live{message});
 }
 
 void Coordinator::said(NodeId id, const Report& message) {
   if (nodes_.at(id).rank != 0U) return;
+  stir(id);
   try {
     Json json = parse_json(message.json, "report");
     const JsonObject report(json, "report");
@@ -158,13 +165,17 @@ void Coordinator::said(NodeId id, const Done& message) {
   Node& node = nodes_.at(id);
   if (phase_ != Phase::running || !node.rank) return;
   node.done = message;
+  stir(id);
   node.progress.step = message.step;
   check_done();
 }
 
 void Coordinator::said(NodeId id, const Refuse& message) { left(id, message.code, message.text.str()); }
 void Coordinator::said(NodeId id, const Goodbye& message) { left(id, message.code, message.text.str()); }
-void Coordinator::said(NodeId /*id*/, const Heartbeat& /*message*/) {}
+
+void Coordinator::said(NodeId id, const Heartbeat& message) {
+  if (std::exchange(nodes_.at(id).beat, message.progress) != message.progress) stir(id);
+}
 
 void Coordinator::left(NodeId id, std::uint32_t code, const std::string& text) {
   const Node& node = nodes_.at(id);
@@ -186,16 +197,25 @@ void Coordinator::refuse(NodeId id, const Hello& hello, const std::string& text)
   nodes_.erase(id);
 }
 
+void Coordinator::take(const event::StateComing& event) {
+  const auto found = nodes_.find(event.node);
+  if (found == nodes_.end()) return;
+  found->second.heard_ns = now_;
+  stir(event.node);
+}
+
 void Coordinator::take(const event::StateCame& event) {
   const auto found = nodes_.find(event.node);
   if (found == nodes_.end()) return;
   found->second.heard_ns = now_;
+  stir(event.node);
   const auto step = static_cast<std::int64_t>(event.step);
   if (step < 0) return;
   if (event.reason == StateReason::asked) {
     if (phase_ != Phase::fetching || holder_ != event.node || step != holder_step_) return;
     out_.push_back(action::Keep{});
     kept_step_ = step;
+    found->second.asked = false;
     holder_.reset();
     phase_ = Phase::forming;
     proceed();
@@ -216,48 +236,6 @@ void Coordinator::take(const event::StateCame& event) {
 }
 
 void Coordinator::take(const event::Lost& event) { lose(event.node, event.reason); }
-
-void Coordinator::lose(NodeId id, const std::string& reason) { lose({{id, reason}}); }
-
-// All that are lost at one time, then what follows from it.
-void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) {
-  bool any = false, member = false, holder = false;
-  for (const auto& [id, reason] : lost) {
-    const auto found = nodes_.find(id);
-    if (found == nodes_.end()) continue;
-    const Node node = std::move(found->second);
-    nodes_.erase(found);
-    any = true;
-    member = member || node.rank.has_value();
-    holder = holder || holder_ == id;
-    out_.push_back(
-        action::Announce{Json{{"event", "lost"},
-                              {"rank", node.rank ? Json(*node.rank) : Json(nullptr)},
-                              {"host", node.hello.host.str()},
-                              {"pid", node.hello.pid},
-                              {"reason", reason},
-                              {"generation", generation_},
-                              {"step", node.progress.step}}});
-  }
-  if (phase_ == Phase::forming && any) {
-    deadline_ns_ = now_ + plan_.wait_ns;
-    proceed();
-  } else if (phase_ == Phase::fetching && holder) {
-    holder_.reset();
-    phase_ = Phase::forming;
-    proceed();
-  } else if (phase_ == Phase::running && member) {
-    const std::vector<NodeId> left = members();
-    const bool all_done = !left.empty() && nodes_.at(left.front()).rank == 0U &&
-                          std::all_of(left.begin(), left.end(),
-                                      [this](NodeId n) { return nodes_.at(n).done.has_value(); });
-    if (all_done) {
-      check_done();  // nothing was lost with it
-    } else {
-      form();
-    }
-  }
-}
 
 void Coordinator::take(const event::Written& event) {
   const auto step = static_cast<std::int64_t>(event.step);
@@ -304,17 +282,13 @@ void Coordinator::take(const event::Tick& /*event*/) {
   // Whoever froze us (a debugger, a closed lid) froze our ears too: that time counts for nobody.
   const std::int64_t gap = now_ - std::exchange(ticked_ns_, now_);
   if (gap > plan_.dead_after_ns / 2) {
-    for (auto& [id, node] : nodes_) node.heard_ns = std::min(now_, node.heard_ns + gap);
+    for (auto& [id, node] : nodes_) {
+      node.heard_ns = std::min(now_, node.heard_ns + gap);
+      node.stirred_ns = std::min(now_, node.stirred_ns + gap);
+    }
   }
-  std::vector<std::pair<NodeId, std::string>> silent;
-  for (const auto& [id, node] : nodes_) {
-    const std::int64_t silence = now_ - node.heard_ns;
-    if (silence <= plan_.dead_after_ns) continue;
-    silent.emplace_back(
-        id, fmt::format("nothing heard for {:.1f} s", static_cast<double>(silence) * 1e-9));
-    out_.push_back(action::Close{id, true});
-  }
-  lose(silent);
+  lose_silent_and_hung();
+  break_standstill();
   if (phase_ != Phase::forming || ending_ || now_ <= deadline_ns_) return;
   const std::size_t ready = ready_nodes().size();
   if (ready >= needed()) return;

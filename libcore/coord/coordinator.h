@@ -40,6 +40,9 @@ struct Said {  // any other message of a node that arrived
   NodeId node = 0;
   std::variant<Ready, Paused, Progress, Report, Done, Refuse, Goodbye, Heartbeat> message;
 };
+struct StateComing {  // a part of a state; the node is at work
+  NodeId node = 0;
+};
 struct StateCame {  // StateBegin to StateEnd, whole; the floats stay with the server
   NodeId node = 0;
   std::uint64_t step = 0;
@@ -71,8 +74,8 @@ struct Tick {};
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::Said, event::StateCame, event::Lost,
-                           event::Written, event::WriteFailed, event::ChildEnded, event::StopAsked,
+using Event = std::variant<event::Arrived, event::Said, event::StateComing, event::StateCame,
+                           event::Lost, event::Written, event::WriteFailed, event::ChildEnded, event::StopAsked,
                            event::CheckpointAsked, event::Tick>;
 
 namespace action {
@@ -124,6 +127,7 @@ struct Plan {  // what a coordinator is told at its birth
   std::int64_t kept_step = -1;  // of the checkpoint that the run goes on from
   std::int64_t wait_ns = 60'000'000'000;
   std::int64_t dead_after_ns = 3'000'000'000;
+  std::int64_t hung_after_ns = 60'000'000'000;
   std::uint32_t heartbeat_ms = 500;
 };
 
@@ -161,6 +165,10 @@ class Coordinator {
     bool ready = false;
     bool announced = false;              // as joined
     std::int64_t heard_ns = 0;
+    // A heart that beats says little about the work: this is when it last moved on.
+    std::int64_t stirred_ns = 0;
+    std::uint64_t beat = 0;              // the newest heartbeat's progress
+    bool asked = false;                  // Paused or a state is wanted of it
     std::optional<std::int64_t> paused;  // its step, for this generation
     std::optional<std::uint32_t> rank;   // in the newest group
     std::optional<Done> done;
@@ -174,6 +182,7 @@ class Coordinator {
   // coordinator.cc: what comes in
   void take(const event::Arrived& event);
   void take(const event::Said& event);
+  void take(const event::StateComing& event);
   void take(const event::StateCame& event);
   void take(const event::Lost& event);
   void take(const event::Written& event);
@@ -192,11 +201,18 @@ class Coordinator {
   void said(NodeId id, const Heartbeat& message);
   void left(NodeId id, std::uint32_t code, const std::string& text);
   void refuse(NodeId id, const Hello& hello, const std::string& text);
+
+  // coordinator_loss.cc: who is lost
   void lose(NodeId id, const std::string& reason);
   void lose(const std::vector<std::pair<NodeId, std::string>>& lost);
+  void stir(NodeId id);
+  void lose_silent_and_hung();
+  void break_standstill();
 
   // coordinator_group.cc: groups
   void form();
+  void pause(NodeId id);
+  void fetch(NodeId holder, std::int64_t step);
   void ask_to_pause();
   void proceed();
   void start(const std::vector<NodeId>& group, std::int64_t step);
@@ -233,6 +249,7 @@ class Coordinator {
   std::optional<Ending> ending_;  // stop, or nobody left: save, then end so
   std::int64_t deadline_ns_;      // for the group to be complete
   std::int64_t ticked_ns_;
+  std::int64_t standstill_ns_;    // for so long a group may stand still; see break_standstill()
   std::string arithmetic_;        // of the first ready node
   std::int64_t reported_epoch_ = -1;
   bool reported_first_step_ = false;

@@ -61,10 +61,7 @@ void Coordinator::save_and_end() {
   if (best <= 0 || best <= written_step_) {
     end_as_planned();
   } else if (holder) {
-    holder_ = holder;
-    holder_step_ = best;
-    phase_ = Phase::fetching;
-    send(*holder, SendState{});
+    fetch(*holder, best);
   } else {
     phase_ = Phase::saving;
     if (best <= writing_step_) return;

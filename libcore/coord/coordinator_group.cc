@@ -51,9 +51,24 @@ void Coordinator::form() {
   for (auto& [id, node] : nodes_) {
     node.paused.reset();
     node.done.reset();
-    if (node.ready) send(id, Pause{generation_});
+    if (node.ready) pause(id);
   }
   proceed();
+}
+
+void Coordinator::pause(NodeId id) {
+  nodes_.at(id).asked = true;
+  stir(id);
+  send(id, Pause{generation_});
+}
+
+void Coordinator::fetch(NodeId holder, std::int64_t step) {
+  holder_ = holder;
+  holder_step_ = step;
+  phase_ = Phase::fetching;
+  nodes_.at(holder).asked = true;
+  stir(holder);
+  send(holder, SendState{});
 }
 
 void Coordinator::ask_to_pause() {
@@ -87,10 +102,7 @@ void Coordinator::proceed() {
   if (!laggards.empty() && kept_step_ != best) {
     for (const NodeId id : ready) {
       if (*nodes_.at(id).paused != best) continue;
-      holder_ = id;
-      holder_step_ = best;
-      phase_ = Phase::fetching;
-      send(id, SendState{});
+      fetch(id, best);
       return;
     }
   }
@@ -110,6 +122,7 @@ void Coordinator::start(const std::vector<NodeId>& group, std::int64_t step) {
   for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
     Node& node = nodes_.at(group[rank]);
     node.rank = rank;
+    stir(group[rank]);
     Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner};
     for (const NodeId other : group) {
       const Node& peer = nodes_.at(other);

@@ -126,7 +126,7 @@ void Server::hear_state(NodeId id, Peer& peer, net::Type type, ByteView payload)
     peer.reader.begin(net::decode<StateBegin>(payload));
   } else if (type == net::Type::state_chunk) {
     peer.reader.chunk(payload);
-    tell(event::Said{id, Heartbeat{}});
+    tell(event::StateComing{id});
   } else {
     auto state = std::make_shared<const State>(peer.reader.end(net::decode<StateEnd>(payload)));
     const event::StateCame came{id, state->step, state->reason};

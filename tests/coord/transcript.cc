@@ -107,7 +107,11 @@ Event event_of(const std::string& line) {
   const auto node = words.number<NodeId>();
   if (verb == "arrive") return arrive(node, words.pairs());
   if (verb == "lost") return event::Lost{node, words.rest()};
-  if (verb == "beat") return event::Said{node, Heartbeat{}};
+  if (verb == "coming") return event::StateComing{node};
+  if (verb == "beat") {
+    const std::string progress = words.next();
+    return event::Said{node, Heartbeat{progress.empty() ? 0 : std::stoull(progress)}};
+  }
   if (verb == "report") return event::Said{node, Report{words.rest()}};
   if (verb == "ready") {
     const auto given = words.pairs();

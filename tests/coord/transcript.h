@@ -7,7 +7,8 @@
 //   report NODE JSON                done NODE step S sha X [summary]
 //   refuse NODE CODE TEXT           goodbye NODE CODE TEXT          lost NODE REASON
 //   written REASON step S           write-failed CODE TEXT          child CODE TEXT
-//   stop CODE                       checkpoint                      beat NODE
+//   stop CODE                       checkpoint                      beat NODE [PROGRESS]
+//   coming NODE                     (a part of its state)
 //   at SECONDS                      (the clock moves on, and ticks)
 #pragma once
 

@@ -166,6 +166,56 @@ at 68
 )");
 }
 
+TEST_CASE("coordinator: a heart that beats while the work stands still is named") {
+  coord::Plan quick = plan();
+  quick.hung_after_ns = 4'000'000'000;
+  quick.dead_after_ns = 60'000'000'000;  // whose hearts beat is not the question here
+  story(quick, kTwoTrain + R"(at 1
+progress 1 step 1
+> live step 1
+beat 2 7
+at 4
+at 5.1
+> pause 1 gen 2
+> pause 2 gen 2
+paused 1 gen 2 step 1
+at 9
+beat 2 7
+at 9.2
+> close 2
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.1 s","generation":2,"step":0}
+> start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 owner 0000
+> announce {"event":"group","generation":2,"step":1,"nodes":1,"owner":[0,0,0,0]}
+)");
+}
+
+TEST_CASE("coordinator: work that is only slow gets twice the time, and a state that comes is work") {
+  coord::Plan quick = plan();
+  quick.hung_after_ns = 4'000'000'000;
+  quick.dead_after_ns = 60'000'000'000;
+  story(quick, kTwoTrain + R"(at 4.5
+> pause 1 gen 2
+> pause 2 gen 2
+at 7
+paused 1 gen 2 step 0
+paused 2 gen 2 step 1
+> send-state 2
+at 10
+coming 2
+at 13
+state 2 asked step 1
+> keep
+> serve 1
+> start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 2 rank 1 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> announce {"event":"group","generation":2,"step":1,"nodes":2,"owner":[0,0,1,1]}
+at 20.9
+at 21.1
+> pause 1 gen 3
+> pause 2 gen 3
+)");
+}
+
 TEST_CASE("coordinator: a member with bad data ends the run, a stranger with bad data does not") {
   story(plan(), kTwoTrain + R"(arrive 3
 > welcome 3 to run

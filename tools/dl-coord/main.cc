@@ -28,6 +28,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.min_nodes = o.min_nodes;
   plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
   plan.dead_after_ns = static_cast<std::int64_t>(o.dead_after_seconds * 1e9);
+  plan.hung_after_ns = static_cast<std::int64_t>(o.hung_after_seconds * 1e9);
   return plan;
 }
 

@@ -93,7 +93,7 @@ cli::Table option_table() {
       .option("steps", "N", "updates, instead of epochs")
       .option("batch", "N", "samples of a step, over all shards", "256")
       .option("seed", "N", "of everything random", "1")
-      .option("patience", "N", "stop after so many epochs without a better validation loss; 0: never", "0")
+      .option("patience", "N", "stop after N epochs without a better validation loss; 0: never", "0")
       .option("mode", "HOW", "how nodes agree: sync", "sync")
       .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined")
       .group("Optimizer")
@@ -118,6 +118,7 @@ cli::Table option_table() {
       .option("min-nodes", "N", "fewest nodes to go on with after a loss", "1")
       .option("wait", "TIME", "how long to wait for nodes that are missing", "60s")
       .option("dead-after", "TIME", "a node that is silent for so long is lost", "3s")
+      .option("hung-after", "TIME", "a node whose work stands still for so long is lost", "60s")
       .option("threads", "N", "compute threads of a spawned node", "1")
       .option("kernel", "NAME", "of spawned nodes: automatic, avx512, avx2 or scalar", "automatic")
       .group("Checkpoints and output")
@@ -159,6 +160,10 @@ Options read_options(const cli::Given& given) {
   o.dead_after_seconds = given.seconds("dead-after");
   if (o.dead_after_seconds < 0.5) {
     fail(Exit::usage, "--dead-after: {} is shorter than 500ms", shown(given.text("dead-after")));
+  }
+  o.hung_after_seconds = given.seconds("hung-after");
+  if (o.hung_after_seconds < 1) {
+    fail(Exit::usage, "--hung-after: {} is shorter than 1s", shown(given.text("hung-after")));
   }
   o.node_words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
                   given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--log-format",

@@ -26,6 +26,7 @@ struct Options {
   unsigned keep = 3;
   double wait_seconds = 60;
   double dead_after_seconds = 3;
+  double hung_after_seconds = 60;
   std::vector<std::string> node_words;  // for spawned nodes
   bool json = false;
 };

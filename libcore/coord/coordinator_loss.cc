@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Who is lost, how that is noticed, and what follows from it.
+#include <algorithm>
+
+#include "coord/coordinator.h"
+
+namespace dl::coord {
+
+void Coordinator::lose(NodeId id, const std::string& reason) { lose({{id, reason}}); }
+
+// All that are lost at one time, then what follows from it.
+void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) {
+  bool any = false, member = false, holder = false;
+  for (const auto& [id, reason] : lost) {
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end()) continue;
+    const Node node = std::move(found->second);
+    nodes_.erase(found);
+    any = true;
+    member = member || node.rank.has_value();
+    holder = holder || holder_ == id;
+    out_.push_back(
+        action::Announce{Json{{"event", "lost"},
+                              {"rank", node.rank ? Json(*node.rank) : Json(nullptr)},
+                              {"host", node.hello.host.str()},
+                              {"pid", node.hello.pid},
+                              {"reason", reason},
+                              {"generation", generation_},
+                              {"step", node.progress.step}}});
+  }
+  if (phase_ == Phase::forming && any) {
+    deadline_ns_ = now_ + plan_.wait_ns;
+    proceed();
+  } else if (phase_ == Phase::fetching && holder) {
+    holder_.reset();
+    phase_ = Phase::forming;
+    proceed();
+  } else if (phase_ == Phase::running && member) {
+    const std::vector<NodeId> left = members();
+    const bool all_done = !left.empty() && nodes_.at(left.front()).rank == 0U &&
+                          std::all_of(left.begin(), left.end(),
+                                      [this](NodeId n) { return nodes_.at(n).done.has_value(); });
+    if (all_done) {
+      check_done();  // nothing was lost with it
+    } else {
+      form();
+    }
+  }
+}
+
+void Coordinator::stir(NodeId id) { nodes_.at(id).stirred_ns = now_; }
+
+// A process that is gone says nothing; one whose training thread hangs (a disk that does not answer)
+// beats on, and owes what it was asked for.
+void Coordinator::lose_silent_and_hung() {
+  std::vector<std::pair<NodeId, std::string>> lost;
+  for (const auto& [id, node] : nodes_) {
+    const std::int64_t silence = now_ - node.heard_ns;
+    const std::int64_t standstill = now_ - node.stirred_ns;
+    if (silence > plan_.dead_after_ns) {
+      lost.emplace_back(
+          id, fmt::format("nothing heard for {:.1f} s", static_cast<double>(silence) * 1e-9));
+    } else if (node.asked && standstill > plan_.hung_after_ns) {
+      lost.emplace_back(id, fmt::format("it hangs: its heart beats, its work has stood still for "
+                                        "{:.1f} s", static_cast<double>(standstill) * 1e-9));
+    } else {
+      continue;
+    }
+    out_.push_back(action::Close{id, true});
+  }
+  lose(lost);
+}
+
+// One that hangs holds up its whole group, and from here all look the same. Who is asked to pause and
+// does not, is the one. If all do, the work was only slow: it gets twice the time from now on.
+void Coordinator::break_standstill() {
+  if (phase_ != Phase::running) return;
+  for (const NodeId id : members()) {
+    if (now_ - nodes_.at(id).stirred_ns <= standstill_ns_) return;
+  }
+  standstill_ns_ *= 2;
+  form();
+}
+
+}  // namespace dl::coord
