@@ -32,6 +32,13 @@ struct LocalGroup::State {
     if (aborted) throw RoundAborted(reason);
   }
 
+  void abort(const std::string& why) {
+    if (aborted) return;
+    aborted = true;
+    reason = why;
+    changed.notify_all();
+  }
+
   const SumPlan plan;
   const Parts parts;
   const TreeSum sum;
@@ -58,6 +65,16 @@ class LocalRank : public Communicator {
   LocalRank(std::shared_ptr<State> state, std::uint32_t rank, std::span<float> result)
       : state_(std::move(state)), rank_(rank), result_(result), rounds_(state_->plan.buckets.size()) {
     if (result.size() < state_->size) fail(Exit::bug, "the result is shorter than its buckets");
+  }
+
+  // The parts of a round that is not added yet go with their rank: nobody may read them after this.
+  ~LocalRank() override {
+    const std::lock_guard lock(state_->mutex);
+    for (std::size_t bucket = 0; bucket < rounds_.size(); ++bucket) {
+      if (state_->added[bucket] >= rounds_[bucket]) continue;
+      state_->abort(fmt::format("rank {} left in the middle of a round", rank_));
+      return;
+    }
   }
 
   std::uint32_t rank() const override { return rank_; }
@@ -143,10 +160,7 @@ std::unique_ptr<Communicator> LocalGroup::rank(std::uint32_t rank, std::span<flo
 void LocalGroup::abort(const std::string& reason) {
   state_->solo->set(reason);
   const std::lock_guard lock(state_->mutex);
-  if (state_->aborted) return;
-  state_->aborted = true;
-  state_->reason = reason;
-  state_->changed.notify_all();
+  state_->abort(reason);
 }
 
 }  // namespace dl::comm

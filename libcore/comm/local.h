@@ -23,7 +23,8 @@ class LocalGroup {
   LocalGroup(const LocalGroup&) = delete;
   LocalGroup& operator=(const LocalGroup&) = delete;
 
-  // One end; `result` spans the full vector and outlives it. Each rank once.
+  // One end; `result` spans the full vector and outlives it. Each rank once. One that goes before its
+  // parts are added aborts the group.
   std::unique_ptr<Communicator> rank(std::uint32_t rank, std::span<float> result);
   // Every rank's next or present start, wait or collect throws RoundAborted. Any thread.
   void abort(const std::string& reason);

@@ -142,6 +142,22 @@ TEST_CASE("local: abort ends whatever waits") {
   CHECK(thrown[0] == "enough");
 }
 
+TEST_CASE("local: a rank that leaves before its parts are added takes them with it") {
+  const Problem problem = small(2);
+  comm::LocalGroup group(problem.plan());
+  std::vector<float> result(problem.size());
+  const auto stays = group.rank(0, result);
+  {
+    std::vector<float> part(problem.size());
+    const auto leaves = group.rank(1, part);
+    const float* const pointer = part.data();
+    leaves->start(0, std::span(&pointer, 1));
+  }
+  const float* const pointer = result.data();
+  CHECK_THROWS_WITH_AS(stays->start(0, std::span(&pointer, 1)),
+                       "rank 1 left in the middle of a round", comm::RoundAborted);
+}
+
 TEST_CASE("tcp: ranks that never come are named when patience ends") {
   const Problem problem = small(3);
   test::Nodes nodes(3);

@@ -54,6 +54,7 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
   const auto ranks = static_cast<std::uint32_t>(setting.threads.size());
   std::vector<Outcome> outcomes(ranks);
   std::vector<std::string> errors(ranks);
+  std::atomic<bool> aborted{false};
   std::mutex mutex;
   std::unique_ptr<comm::LocalGroup> group;
   std::vector<std::thread> threads;
@@ -99,6 +100,8 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
         out.summary = sync.summary();
         out.state = replica.state();
         out.cursor = replica.cursor();
+      } catch (const comm::RoundAborted&) {
+        aborted = true;  // who aborted says why
       } catch (const std::exception& e) {
         errors[r] = e.what();
         const std::lock_guard lock(mutex);
@@ -110,6 +113,7 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
   for (const std::string& error : errors) {
     if (!error.empty()) throw Error(Exit::data, error);
   }
+  REQUIRE_FALSE(aborted);
   return outcomes;
 }
 
