@@ -107,7 +107,70 @@ damaged() {
 fact "dl-coord: a damaged newest checkpoint: the one before it serves, to the same bits" damaged
 fact "a full standard output is 74" exits 74 sh -c "dl-shard --info good >/dev/full 2>err.txt"
 diverges() {
-  refuses 65 "not finite" dl-coord -q --data good --model 'dense 64 relu' -o boom --spawn 2 --epochs 50 --lr 1e6
+  refuses 65 "not finite" dl-coord -q --data good --model 'dense 64 relu' -o boom --spawn 1 --epochs 50 --lr 1e6
 }
 fact "a loss that runs away is named, with what may help" diverges
+
+fact "dl-coord: an option where a value belongs" refuses 64 "but '--json' follows" dl-coord --data --json
+fact "dl-node: an option where a value belongs" refuses 64 "but '--json' follows" dl-node --coord --json
+fact "dl-eval: an option where a value belongs" refuses 64 "but '--json' follows" dl-eval run --data --json
+fact "dl-coord: another model in the same run directory" refuses 76 "'dense 16 relu'" \
+  dl-coord -q --data good --model 'dense 8 relu' -o run --spawn 1 --steps 9
+fact "dl-coord: a run directory that cannot be created" refuses 73 /proc/nowhere \
+  coord --data good -o /proc/nowhere --spawn 1
+cp -r good outside && sed -i 's/"shard-0000/"..\/shard-0000/' outside/manifest.json
+fact "a manifest that points out of its directory" refuses 65 "must be a plain name" dl-shard --verify outside
+cp -r good huge && sed -i 's/"samples": *[0-9]*/"samples": 99999999999999999999/' huge/manifest.json
+fact "a manifest with a huge number" refuses 65 "'samples'" dl-shard --info huge
+cp -r good hollow && : >hollow/manifest.json
+fact "an empty manifest" refuses 65 hollow/manifest.json coord --data hollow -o r4 --spawn 1
+yes 'dense 2' | head -n 1000000 >million.model
+fact "a model of a million layers" refuses 65 million.model \
+  dl-coord -q --data good --model million.model -o r5 --spawn 1 --steps 1
+head -c 100000 /dev/zero | tr '\0' '\253' >garbage
+garbage_in() { refuses 65 "standard input" dl-eval run --data - <garbage; }
+fact "dl-eval: garbage on standard input" garbage_in
+closed_early() {
+  dl-eval run --data digits.csv --predict 2>err.txt | head -n 1 >/dev/null
+  local codes=("${PIPESTATUS[@]}")
+  test ! -s err.txt && [[ ${codes[0]} = 0 || ${codes[0]} = 141 ]]
+}
+fact "dl-eval --predict: standard output closed early" closed_early
+
+# A signal at any moment: nothing half-written, and the same command ends with the right bits.
+in_background=
+signals_while_sharding() {
+  local i wanted got
+  wanted=$(sha256sum <good/manifest.json)
+  for i in $(seq 12); do
+    rm -rf cutoff
+    dl-shard -q -n 4 -o cutoff digits.csv >/dev/null 2>&1 & local p=$!
+    sleep "0.0$((RANDOM % 4))$((RANDOM % 10))"
+    kill -TERM $p 2>/dev/null
+    wait $p
+    # Whole or absent: where the manifest is, the signal came too late.
+    [ -e cutoff/manifest.json ] || dl-shard -q -n 4 -o cutoff digits.csv >/dev/null || return 1
+    dl-shard --verify cutoff >verified 2>&1 || { cat verified; return 1; }
+    got=$(sha256sum <cutoff/manifest.json)
+    same "$got" "$wanted" || return 1
+  done
+}
+fact "dl-shard: a signal at any moment" signals_while_sharding
+signals_while_training() {
+  local i code wanted
+  coord --data good -o unbroken --spawn 1 --steps 300 --json >unbroken.json || return 1
+  wanted=$(field params_sha256 unbroken.json)
+  for i in $(seq 8); do
+    rm -rf broken
+    in_background=exec coord --data good -o broken --spawn 2 --steps 300 --json >/dev/null 2>err.txt & local p=$!
+    sleep "0.$((RANDOM % 2))$((RANDOM % 10))"
+    kill -"$([ $((i % 2)) = 0 ] && echo TERM || echo INT)" $p 2>/dev/null
+    code=0
+    wait $p || code=$?
+    case $code in 0 | 130 | 143) ;; *) echo "  exit $code"; cat err.txt; return 1 ;; esac
+    coord --data good -o broken --spawn 2 --steps 300 --json >again.json 2>err.txt || { cat err.txt; return 1; }
+    same "$(field params_sha256 again.json)" "$wanted" || return 1
+  done
+}
+fact "dl-coord: a signal at any moment" signals_while_training
 finish
