@@ -19,8 +19,8 @@ cli::Table options() {
                    "Judges a checkpoint on rows with known answers, or predicts those of others.");
   table.arguments("RUN|CHECKPOINT", 1, 1)
       .group("Rows")
-      .option("data", "DIR|FILE|-", "a manifest's directory, a raw file or standard input; unset: "
-              "the data of the run")
+      .option("data", "DIR|FILE|-", "manifest's directory, raw file or standard input "
+              "[the run's data]")
       .option("split", "PART", "of a manifest: test, train or validation", "test")
       .option("labels", "FILE", "labels of a raw IDX file")
       .option("header", "WHEN", "whether a raw table begins with names: auto, yes or no", "auto")

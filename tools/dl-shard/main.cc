@@ -22,7 +22,7 @@ cli::Table table() {
   t.group("Output")
       .option("output", "DIR", "where shards and manifest.json go", "shards", 'o')
       .option("shards", "N", "number of shards", "8", 'n')
-      .option("by", "HOW", "which row goes to which shard: random, round-robin or contiguous", "random")
+      .option("by", "HOW", "rows to shards: random, round-robin or contiguous", "random")
       .option("seed", "N", "for all that is random", "1")
       .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
       .option("validation", "FRACTION", "part of the rows that is held out to stop early by", "0")
