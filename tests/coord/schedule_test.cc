@@ -128,7 +128,7 @@ class World {
     FakeNode& node = nodes_[id];
     const std::uint64_t what = rng_.below(3);
     if (what == 0) deliver(id);
-    if (node.frozen || !nodes_.contains(id)) return;
+    if (!nodes_.contains(id) || node.frozen) return;
     if (what == 1 && !node.inbox.empty()) {
       const ToNode message = std::move(node.inbox.front());
       node.inbox.pop_front();
