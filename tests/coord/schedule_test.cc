@@ -96,7 +96,8 @@ class World {
     // What the dead one said last may or may not arrive.
     FakeNode& node = nodes_[id];
     node.outbox.resize(rng_.below(node.outbox.size() + 1));
-    while (!node.outbox.empty() && !finished_) deliver(id);
+    while (nodes_.contains(id) && !node.outbox.empty() && !finished_) deliver(id);
+    if (!nodes_.contains(id)) return;  // the coordinator let go of it first
     nodes_.erase(id);
     tell(event::Lost{id, "killed"});
   }
