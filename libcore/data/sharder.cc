@@ -46,7 +46,7 @@ class Sharder {
 
   void read() {
     RowSource& rows = *input_.rows;
-    spill_ = std::make_unique<Spill>(output_.directory(), rows.width());
+    spill_ = std::make_unique<Spill>(output_.directory(), rows.width(), options_.memory / 2);
     Labels labels(options_.task);
     std::string_view label;
     while (rows.next(spill_->row(), label)) {

@@ -23,6 +23,8 @@ struct ShardProgress {
   std::uint64_t packed_bytes = 0;  // reading: of the input
 };
 
+inline constexpr std::size_t kUsualMemory = std::size_t{256} << 20;
+
 struct ShardOptions {
   InputOptions input;
   fs::path directory;
@@ -34,6 +36,7 @@ struct ShardOptions {
   Scale scale = Scale::standard;
   std::optional<Task> task;  // unset: told from the labels
   bool force = false;        // replace what the directory holds
+  std::size_t memory = kUsualMemory;  // bytes to stay below: half of them keep numbers between the passes
   std::function<void(const ShardProgress&)> progress;
 };
 
