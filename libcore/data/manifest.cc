@@ -2,6 +2,8 @@
 #include "data/manifest.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -62,6 +64,38 @@ ShardEntry entry_from_json(const Json& json, const std::string& what, const Sche
   return entry;
 }
 
+// What the strategy was told; each key stands with its strategy, and only there.
+void read_strategy(const JsonObject& object, Manifest& manifest) {
+  manifest.by = object.text("by");
+  static constexpr std::pair<const char*, const char*> kTold[] = {
+      {"weights", "weighted"}, {"alpha", "dirichlet"}, {"key", "hash"}};
+  for (const auto& [key, by] : kTold) {
+    if (object.has(key) == (manifest.by == by)) continue;
+    fail(Exit::data, "{}: '{}' belongs to \"by\": \"{}\", and the other way round", object.what(), key,
+         by);
+  }
+  if (object.has("weights")) {
+    double sum = 0;
+    for (const Json& weight : object.array("weights", kMostShards)) {
+      const double value = weight.is_number() ? weight.get<double>() : -1;
+      if (!(value >= 0 && std::isfinite(value))) {
+        fail(Exit::data, "{}: 'weights' must hold numbers from 0", object.what());
+      }
+      manifest.weights.push_back(value);
+      sum += value;
+    }
+    if (!(sum > 0)) fail(Exit::data, "{}: 'weights': one must be above 0", object.what());
+  }
+  if (object.has("alpha")) {
+    manifest.alpha = object.number("alpha");
+    if (!(*manifest.alpha > 0)) fail(Exit::data, "{}: 'alpha' must be above 0", object.what());
+  }
+  if (object.has("key")) {
+    manifest.key = object.text("key");
+    if (manifest.key.empty()) fail(Exit::data, "{}: 'key' is empty", object.what());
+  }
+}
+
 }  // namespace
 
 std::uint64_t Manifest::training_samples() const {
@@ -71,9 +105,13 @@ std::uint64_t Manifest::training_samples() const {
 }
 
 Json Manifest::to_json() const {
-  Json json{{"format", "dl manifest"}, {"version", 1},   {"seed", seed},
-            {"by", by},                {"schema", schema.to_json()},
-            {"samples", training_samples()}, {"shards", Json::array()}};
+  Json json{{"format", "dl manifest"}, {"version", 1}, {"seed", seed}, {"by", by}};
+  if (!weights.empty()) json["weights"] = weights;
+  if (alpha) json["alpha"] = *alpha;
+  if (!key.empty()) json["key"] = key;
+  json["schema"] = schema.to_json();
+  json["samples"] = training_samples();
+  json["shards"] = Json::array();
   for (const ShardEntry& shard : shards) json["shards"].push_back(entry_to_json(shard));
   if (test) json["test"] = entry_to_json(*test);
   if (validation) json["validation"] = entry_to_json(*validation);
@@ -87,15 +125,15 @@ Manifest Manifest::from_json(const Json& json, const std::string& what) {
     fail(Exit::data, "{}: version {} is not known here (only 1 is); use a newer dl", what, version);
   }
   for (const auto& [key, value] : json.items()) {
-    static const char* const known[] = {"format", "version", "seed", "by",        "schema",
-                                        "samples", "shards", "test", "validation"};
+    static const char* const known[] = {"format", "version", "seed",    "by",     "weights", "alpha",
+                                        "key",    "schema",  "samples", "shards", "test",    "validation"};
     if (std::find(std::begin(known), std::end(known), key) == std::end(known)) {
       fail(Exit::data, "{}: unknown key {}; was it made by a newer dl-shard?", what, shown(key));
     }
   }
   Manifest manifest;
   manifest.seed = object.count("seed");
-  manifest.by = object.text("by");
+  read_strategy(object, manifest);
   manifest.schema = Schema::from_json(object.get("schema"), what + ": schema");
   for (const Json& one : object.array("shards", kMostShards)) {
     const std::string where = fmt::format("{}: shards: {}", what, manifest.shards.size());

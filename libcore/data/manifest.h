@@ -22,7 +22,10 @@ struct ShardEntry {
 
 struct Manifest {
   std::uint64_t seed = 1;
-  std::string by;                // distribution strategy
+  std::string by;                // distribution strategy, and what it was told:
+  std::vector<double> weights;   // weighted
+  std::optional<double> alpha;   // dirichlet
+  std::string key;               // hash: the column's name, or "*" for the whole row
   Schema schema;                 // raw columns -> features and target, fitted on the training part
   std::vector<ShardEntry> shards;
   std::optional<ShardEntry> test;        // test.dls

@@ -27,16 +27,12 @@ class Sharder {
   Manifest make() {
     input_ = open_input(options_.input);
     read();
-    Split split(spill_->rows(), options_.seed, options_.test, options_.validation);
-    if (split.training() < options_.shards) {
-      fail(Exit::data, "{}: {} training samples (of {}) are fewer than the {} shards asked for; say -n {} or less",
-           options_.input.files[0], split.training(), spill_->rows(), options_.shards,
-           std::max<std::uint64_t>(split.training(), 1));
-    }
-    Placement placement(split, Distribution(options_.by, options_.shards, split.training(), options_.seed));
+    const DistributionOptions distribution{options_.by, options_.shards, options_.seed,
+                                           options_.weights, options_.alpha};
+    Placement placement(distribution, counts_, options_.test, options_.validation);
     fit(placement);
     write(placement);
-    return finish(split);
+    return finish();
   }
 
  private:
@@ -48,9 +44,15 @@ class Sharder {
     RowSource& rows = *input_.rows;
     spill_ = std::make_unique<Spill>(output_.directory(), rows.width(), options_.memory / 2);
     Labels labels(options_.task);
+    std::vector<std::uint64_t> id_counts;
     std::string_view label;
     while (rows.next(spill_->row(), label)) {
-      spill_->end_row(labels.add(label, rows));
+      const Label one = labels.add(label, rows);
+      if (one.id != kNoLabelId) {
+        if (one.id >= id_counts.size()) id_counts.resize(one.id + 1);
+        ++id_counts[one.id];
+      }
+      spill_->end_row(one);
       if (spill_->rows() % 1024 == 0) report(Phase::reading, spill_->rows());
     }
     spill_->finish();
@@ -61,6 +63,17 @@ class Sharder {
     kind_ = labels.finish(rows);
     input_.schema.task = kind_.task;
     input_.schema.target.classes = kind_.classes;
+    counts_ = {options_.input.files[0], spill_->rows(), {}};
+    counts_.classes.resize(kind_.classes.size());
+    for (std::size_t id = 0; id < kind_.code_of_id.size(); ++id) {
+      counts_.classes[kind_.code_of_id[id]] += id_counts[id];
+    }
+  }
+
+  SampleFacts facts_of(const Label& label) const {
+    SampleFacts facts;
+    if (kind_.task == Task::classification) facts.code = kind_.code_of_id[label.id];
+    return facts;
   }
 
   // Scalings from the training part alone, and the size of every shard.
@@ -74,7 +87,7 @@ class Sharder {
     std::uint64_t row = 0;
     spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
       for (const Label& label : labels) {
-        const std::uint32_t place = placement.next();
+        const std::uint32_t place = placement.next(facts_of(label));
         ++part_rows_[place];
         if (fitted && place < options_.shards) {
           features.add(values.first(width));
@@ -130,7 +143,7 @@ class Sharder {
     placement.restart();
     spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
       for (const Label& label : labels) {
-        write_row(*files[placement.next()], values.data(), label, row++);
+        write_row(*files[placement.next(facts_of(label))], values.data(), label, row++);
         values = values.subspan(width);
       }
       report(Phase::writing, row);
@@ -170,17 +183,19 @@ class Sharder {
          options_.input.files[0], row, shown(name));
   }
 
-  Manifest finish(const Split& split) {
+  Manifest finish() {
     Manifest manifest;
     manifest.seed = options_.seed;
     manifest.by = name_of(options_.by);
+    if (options_.by == By::weighted) manifest.weights = options_.weights;
+    if (options_.by == By::dirichlet) manifest.alpha = options_.alpha;
     manifest.schema = input_.schema;
     std::vector<ShardEntry> entries = output_.commit_shards();
-    if (split.validation() > 0) {
+    if (part_rows_[options_.shards + 1] > 0) {
       manifest.validation = entries.back();
       entries.pop_back();
     }
-    if (split.test() > 0) {
+    if (part_rows_[options_.shards] > 0) {
       manifest.test = entries.back();
       entries.pop_back();
     }
@@ -194,6 +209,7 @@ class Sharder {
   OpenedInput input_;
   std::unique_ptr<Spill> spill_;
   LabelKind kind_;
+  TableCounts counts_;
   std::vector<std::uint64_t> part_rows_;  // of the shards, the test part, the validation part
   std::vector<double> shifts_, scales_;   // by feature
 };

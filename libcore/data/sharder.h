@@ -30,6 +30,8 @@ struct ShardOptions {
   fs::path directory;
   std::uint32_t shards = 8;
   By by = By::random;
+  std::vector<double> weights;  // weighted: one for each shard
+  double alpha = 0.5;           // dirichlet
   std::uint64_t seed = 1;
   double test = 0.2;
   double validation = 0;

@@ -72,6 +72,31 @@ gzip -k images labels
 "$shard" -q -o idx2 --labels labels --by round-robin -n 3 --test 0.25 --scale minmax images >/dev/null
 [ "$(sum idx2)" = "$(sum idx)" ] || complain "IDX is not told by its magic"
 
+# Strategies: the sizes of the shards, and of the test part
+sizes() { grep -o '"samples":[0-9]*' "$1" | cut -d: -f2 | tail -n +2 | tr '\n' ' '; }
+strategy() {  # strategy SIZES OPTION...: shards of the digits, the same bytes twice
+  "$shard" -q -o s --json "${@:2}" digits.csv >json || complain "${*:2} failed"
+  [ "$(sizes json)" = "$1" ] || complain "${*:2}: sizes $(sizes json)"
+  "$shard" -q -o s2 "${@:2}" digits.csv >/dev/null
+  [ "$(sum s)" = "$(sum s2)" ] || complain "${*:2} gives other bytes"
+  "$shard" --verify s 2>err || complain "${*:2}: $(cat err)"
+  rm -rf s2
+}
+counts_of() { sed 's/{"file"/\n&/g' json | grep "\"$1\"" | grep -o 'class_counts":\[[^]]*' | cut -d[ -f2; }
+strategy '360 359 360 359 359 ' -n 4 --by stratified
+rm -rf s
+for i in 0 1 2 3; do counts_of shard-000$i.dls; done |
+  awk -F, '{ for (i = 1; i <= NF; ++i) { if (NR == 1 || $i < l[i]) l[i] = $i; if (NR == 1 || $i > m[i]) m[i] = $i } }
+    END { for (i in l) if (m[i] - l[i] > 1) exit 1; exit NR != 4 || length(l) != 10 }' || complain "not stratified: $(cat json)"
+strategy '959 240 0 239 359 ' --by weighted --weights 4,1,0,1
+grep -q '"by":"weighted","weights":\[4.0,1.0,0.0,1.0\]' json || complain "no weights in $(cat json)"
+rm -rf s
+strategy '959 240 239 359 ' --by weighted --weights 4,1,1 -n 3
+rm -rf s
+strategy '482 413 312 231 359 ' -n 4 --by dirichlet --alpha 0.1
+grep -q '"by":"dirichlet","alpha":0.1' json || complain "no alpha in $(cat json)"
+rm -rf s
+
 # Tables
 printf 'x;y;kind\n1;2;rose\n3;4;iris\n5;6;rose\n7;8;iris\n' >t.csv
 "$shard" -q -o t -n 2 --test 0 --label kind --json t.csv >json
@@ -111,7 +136,17 @@ gives 64 "--shards: '-1' is not a whole number from 1 to 4096" "$shard" -o m -n 
 gives 64 "--shards: '0'" "$shard" -o m -n 0 digits.csv
 gives 64 "--test: 'nan'" "$shard" -o m --test nan digits.csv
 gives 64 "leave nothing to train on" "$shard" -o m --test 0.5 --validation 0.5 digits.csv
-gives 64 "--by: 'magic' is not one of random, round-robin, contiguous" "$shard" -o m --by magic digits.csv
+gives 64 "--by: 'magic' is not one of random, round-robin, contiguous, stratified" "$shard" -o m --by magic digits.csv
+gives 64 "--by weighted wants --weights" "$shard" -o m --by weighted digits.csv
+gives 64 "--weights: '-1' is not a number from 0" "$shard" -o m --by weighted --weights 1,-1 digits.csv
+gives 64 "--weights: 'nan' is not a number from 0" "$shard" -o m --by weighted --weights nan digits.csv
+gives 64 "--weights: '' is not a number from 0" "$shard" -o m --by weighted --weights 1, digits.csv
+gives 64 "--weights: '0,0' is 0 for each shard" "$shard" -o m --by weighted --weights 0,0 digits.csv
+gives 64 "--weights '1,2': 2 numbers for 3 shards (-n)" "$shard" -o m -n 3 --by weighted --weights 1,2 digits.csv
+gives 64 "--weights is for --by weighted only (here: random)" "$shard" -o m --weights 1,2 digits.csv
+gives 64 "--alpha is for --by dirichlet only (here: stratified)" "$shard" -o m --by stratified --alpha 1 digits.csv
+gives 64 "--alpha" "$shard" -o m --by dirichlet --alpha 0 digits.csv
+gives 65 "digits.csv: --by stratified is for classes" "$shard" -o m --by stratified --task regression digits.csv
 gives 64 "unknown option '--shard'" "$shard" -o m --shard 3 digits.csv
 gives 64 "--output needs a value" "$shard" -o --json digits.csv
 gives 64 "--separator" "$shard" -o m --separator '::' digits.csv

@@ -41,6 +41,45 @@ TEST_CASE("manifest: what is written is read back") {
   CHECK(test::complaint_of([&] { read_manifest(dir / "none"); }).code == Exit::no_input);
 }
 
+TEST_CASE("manifest: what a strategy was told stands with it, and only there") {
+  Manifest weighted = example();
+  weighted.by = "weighted";
+  weighted.weights = {3, 0.5};
+  Manifest dirichlet = example();
+  dirichlet.by = "dirichlet";
+  dirichlet.alpha = 0.25;
+  Manifest hash = example();
+  hash.by = "hash";
+  hash.key = "patient";
+  const auto again = [](const Json& json) {
+    return Manifest::from_json(parse_json(dump_line(json), "m"), "m").to_json();
+  };
+  for (const Manifest& manifest : {weighted, dirichlet, hash}) {
+    const Json json = manifest.to_json();
+    CHECK(dump_line(again(json)) == dump_line(json));
+    for (const char* const by : {"random", "weighted", "dirichlet", "hash"}) {
+      Json other = json;
+      other["by"] = by;
+      if (by != manifest.by) CHECK(test::complaint_of([&] { again(other); }).code == Exit::data);
+    }
+  }
+  CHECK(weighted.to_json()["weights"] == Json{3.0, 0.5});
+  CHECK_FALSE(example().to_json().contains("key"));
+  const auto refused = [&](const Manifest& manifest, const char* key, const Json& value) {
+    Json json = manifest.to_json();
+    json[key] = value;
+    return test::complaint_of([&] { again(json); }).code == Exit::data;
+  };
+  CHECK(refused(weighted, "weights", Json::array()));
+  CHECK(refused(weighted, "weights", {0, 0}));
+  CHECK(refused(weighted, "weights", {1, -1}));
+  CHECK(refused(weighted, "weights", {1, "1"}));
+  CHECK(refused(dirichlet, "alpha", 0));
+  CHECK(refused(dirichlet, "alpha", "0.5"));
+  CHECK(refused(hash, "key", ""));
+  CHECK(refused(hash, "key", 3));
+}
+
 TEST_CASE("manifest: each damaged member is refused") {
   const std::vector<std::function<void(Json&)>> damages = {
       [](Json& j) { j["format"] = "manifest"; },

@@ -4,11 +4,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <map>
+#include <string>
 #include <vector>
 
-#include "data/distribution.h"
-#include "data/placement.h"
+#include "base/rng.h"
 #include "data/fixtures.h"
 
 using namespace dl;
@@ -82,62 +81,40 @@ TEST_CASE("split: golden parts, which no release may change") {
   CHECK(test == std::vector<std::uint64_t>{0, 1, 4, 10, 14});
 }
 
-TEST_CASE("distribution: every strategy fills the shards evenly, in any order of asking") {
-  for (const By by : {By::random, By::round_robin, By::contiguous}) {
-    for (const std::uint32_t shards : {1U, 2U, 7U, 64U}) {
-      for (const std::uint64_t total : {64U, 100U, 1438U}) {
-        Distribution distribution(by, shards, total, 9);
-        std::vector<std::uint32_t> first;
-        std::map<std::uint32_t, std::uint64_t> sizes;
-        for (std::uint64_t i = 0; i < total; ++i) {
-          first.push_back(distribution.shard_of(i));
-          ++sizes[first.back()];
-        }
-        REQUIRE(sizes.size() == shards);
-        for (const auto& [shard, size] : sizes) {
-          CHECK(shard < shards);
-          CHECK(size >= total / shards);
-          CHECK(size <= total / shards + 1);
-        }
-        for (std::uint64_t i = total; i-- > 0;) CHECK(distribution.shard_of(i) == first[i]);
-      }
+TEST_CASE("split: of each class exactly its fraction is held out, and each choice is as likely") {
+  Rng rng(61, Purpose::test);
+  // Which of 5 samples is the one of the test part: 20 times 100, each about 400 times in 2000.
+  std::vector<int> chosen(5);
+  std::vector<int> validated(5);
+  for (int round = 0; round < 2000; ++round) {
+    const std::vector<std::uint64_t> counts = {5, 2};
+    StratifiedSplit split(counts, rng.next64(), 0.2, 0.2);
+    CHECK(split.training() == std::vector<std::uint64_t>{3, 2});
+    std::uint64_t sample = 0;
+    for (std::size_t i = 0; i < 5; ++i) {
+      const Part part = split.part_of(sample++, 0);
+      chosen[i] += part == Part::test;
+      validated[i] += part == Part::validation;
+      if (i % 2 == 0 && i < 4) CHECK(split.part_of(sample++, 1) == Part::training);
     }
+    CHECK(test::complaint_of([&] { split.part_of(7, 0); }).code == Exit::bug);
   }
+  for (const int times : chosen) CHECK(std::abs(times - 400) < 90);
+  for (const int times : validated) CHECK(std::abs(times - 400) < 90);
+  CHECK(test::complaint_of([] { StratifiedSplit({}, 1, 0.5, 0.5); }).code == Exit::usage);
+  CHECK(test::complaint_of([] { KeySplit(1, 1, 0); }).code == Exit::usage);
 }
 
-TEST_CASE("distribution: what the strategies are") {
-  const auto dealt = [](By by, std::uint64_t seed) {
-    Distribution distribution(by, 3, 8, seed);
-    std::vector<std::uint32_t> shards;
-    for (std::uint64_t i = 0; i < 8; ++i) shards.push_back(distribution.shard_of(i));
-    return shards;
-  };
-  CHECK(dealt(By::round_robin, 1) == std::vector<std::uint32_t>{0, 1, 2, 0, 1, 2, 0, 1});
-  CHECK(dealt(By::contiguous, 1) == std::vector<std::uint32_t>{0, 0, 0, 1, 1, 1, 2, 2});
-  CHECK(dealt(By::random, 1) == std::vector<std::uint32_t>{1, 0, 2, 1, 2, 0, 0, 2});  // golden
-  CHECK(dealt(By::random, 1) != dealt(By::random, 2));
-  CHECK(Distribution(By::contiguous, 4096, UINT64_MAX, 1).shard_of(UINT64_MAX - 1) == 4095);
-  CHECK(by_of("round-robin") == By::round_robin);
-  CHECK(test::complaint_of([] { by_of("magic"); }).code == Exit::usage);
-}
-
-TEST_CASE("placement: each time through gives what split and distribution say, also beyond what is kept") {
-  constexpr std::uint64_t kSamples = (1U << 22) + 1000;
-  Split split(kSamples, 4, 0.2, 0.1);
-  Distribution distribution(By::contiguous, 7, split.training(), 4);
-  Placement placement(split, distribution);
-  for (int pass = 0; pass < 2; ++pass) {
-    placement.restart();
-    std::uint64_t training = 0;
-    std::uint64_t wrong = 0;
-    for (std::uint64_t i = 0; i < kSamples; ++i) {
-      const Part part = split.part_of(i);
-      const std::uint32_t wanted = part == Part::test         ? 7
-                                   : part == Part::validation ? 8
-                                                              : distribution.shard_of(training++);
-      wrong += placement.next() != wanted;
-    }
-    CHECK(wrong == 0);
-    CHECK(training == split.training());
+TEST_CASE("split: golden parts of classes and keys, which no release may change") {
+  const std::vector<std::uint64_t> counts = {10, 10};
+  StratifiedSplit split(counts, 1, 0.2, 0.1);
+  const KeySplit keys(1, 0.2, 0.1);
+  std::string by_class;
+  std::string by_key;
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    by_class += ".TV"[static_cast<int>(split.part_of(i, i % 2))];
+    by_key += ".TV"[static_cast<int>(keys.part_of(i))];
   }
+  CHECK(by_class == "VT..T.TT...........V");
+  CHECK(by_key == "..T.TT.TV...TT...T..");
 }

@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "data/sharder.h"
 #include "show.h"
+#include "strategy.h"
 
 namespace {
 
@@ -22,7 +23,9 @@ cli::Table table() {
   t.group("Output")
       .option("output", "DIR", "where shards and manifest.json go", "shards", 'o')
       .option("shards", "N", "number of shards", "8", 'n')
-      .option("by", "HOW", "rows to shards: random, round-robin or contiguous", "random")
+      .option("by", "HOW", "which row goes to which shard: random, stratified, ... (dl-shard(1))", "random")
+      .option("weights", "W,...", "weighted: the shards' sizes, in proportion")
+      .option("alpha", "A", "dirichlet: how alike the shards are; near 0, not at all", "0.5")
       .option("seed", "N", "for all that is random", "1")
       .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
       .option("validation", "FRACTION", "part of the rows that is held out to stop early by", "0")
@@ -60,9 +63,7 @@ data::ShardOptions options_of(const cli::Given& given) {
   options.input.label = given.text("label");
   options.input.labels = given.text("labels");
   options.directory = given.text("output");
-  options.shards = static_cast<std::uint32_t>(given.count("shards", 1, data::kMostShards));
-  options.by = data::by_of(given.choice("by", data::by_names()));
-  options.seed = given.count("seed", 0, UINT64_MAX);
+  read_strategy(given, options);
   options.test = given.number("test", 0, 1);
   options.validation = given.number("validation", 0, 1);
   if (!(options.test + options.validation < 1)) {
