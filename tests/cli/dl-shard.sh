@@ -97,6 +97,20 @@ strategy '482 413 312 231 359 ' -n 4 --by dirichlet --alpha 0.1
 grep -q '"by":"dirichlet","alpha":0.1' json || complain "no alpha in $(cat json)"
 rm -rf s
 
+# The spread of the classes: of two, of a hundred, of numbers
+for i in $(seq 400); do echo "$i,$((i % 100)),$((i % 2)),$i.5"; done >hundred.csv
+"$shard" -q -o s --label 1 --task classification -n 3 --by stratified hundred.csv >/dev/null
+"$shard" --info s >out 2>&1
+
+[ "$(grep -c ' others$' out)" = 1 ] || complain "a hundred classes: $(cat out)"
+[ "$(awk '{ if (length > most) most = length } END { print most }' out)" -le 120 ] || complain "wide: $(cat out)"
+grep -q '^label skew: 0[.]' out || complain "no skew: $(cat out)"
+"$shard" -q -o s --force --label 2 -n 3 --by contiguous hundred.csv >/dev/null
+"$shard" --info s | grep -qE '^  all shards +0[.]0[0-9]+ +[0-9.]+ +[0-9.]+$' || complain "two classes: $("$shard" --info s)"
+"$shard" -q -o s --force --label 3 -n 3 --json hundred.csv | grep -q '"skew":null' || complain "numbers have a skew"
+"$shard" --info s | grep -qx 'label skew: -' || complain "numbers have a skew: $("$shard" --info s)"
+rm -rf s
+
 # Tables
 printf 'x;y;kind\n1;2;rose\n3;4;iris\n5;6;rose\n7;8;iris\n' >t.csv
 "$shard" -q -o t -n 2 --test 0 --label kind --json t.csv >json

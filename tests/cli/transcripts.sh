@@ -34,6 +34,8 @@ told man/dl.7 man/dl-shard.1 < <(dl-shard -n 4 -o digits digits.csv.gz)
 told man/dl-shard.1 < <(dl-shard --info digits --json | grep -oE '"file":"[^"]*","samples":[0-9]+' |
   grep shard- | sed 's/"file":"\(.*\)","samples":/\1 /')
 told man/dl-shard.1 < <(zcat digits.csv.gz | dl-shard --by contiguous -n 2 --validation 0.1 -o d2 -)
+told man/dl-shard.1 < <(dl-shard -q -n 4 --by dirichlet --alpha 0.1 -o d3 digits.csv.gz >/dev/null;
+  dl-shard --info d3 | tail -n 9)
 told README.md man/dl.7 < <(
   train digits --model 'dense 128 relu' -o run --spawn 2 --epochs 12 --batch 64 --lr 0.05)
 told README.md man/dl.7 < <(

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "cli.h"
 #include "data/sharder.h"
+#include "shares.h"
 #include "show.h"
 #include "strategy.h"
 
@@ -82,8 +83,9 @@ data::ShardOptions options_of(const cli::Given& given) {
 }
 
 void show(const cli::Given& given, const std::string& directory, const data::Manifest& manifest) {
-  const std::string text = given.flag("json") ? dump_line(manifest.to_json()) + "\n"
-                                              : manifest_table(directory, manifest);
+  std::string text = given.flag("json") ? dump_line(report(manifest)) + "\n"
+                                        : manifest_table(directory, manifest);
+  if (given.has("info") && !given.flag("json")) text += "\n" + shares_table(manifest);
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 

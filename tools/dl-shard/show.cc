@@ -28,6 +28,19 @@ std::string target_line(const data::Schema& schema) {
   return fmt::format("classification on {}, {} classes: {}", name, schema.outputs(), classes);
 }
 
+// The strategy and what it was told.
+std::string by_text(const data::Manifest& manifest) {
+  if (manifest.alpha) return fmt::format("{} (alpha {})", manifest.by, *manifest.alpha);
+  if (manifest.key == "*") return manifest.by + " of whole rows";
+  if (!manifest.key.empty()) return fmt::format("{} of {}", manifest.by, shown(manifest.key));
+  if (manifest.weights.empty()) return manifest.by;
+  std::string weights;
+  for (std::size_t i = 0; i < manifest.weights.size() && i < 12; ++i) {
+    weights += fmt::format("{}{}", i == 0 ? "" : ",", manifest.weights[i]);
+  }
+  return fmt::format("{} ({}{})", manifest.by, weights, manifest.weights.size() > 12 ? ",..." : "");
+}
+
 }  // namespace
 
 std::string manifest_table(const std::string& directory, const data::Manifest& manifest) {
@@ -35,7 +48,7 @@ std::string manifest_table(const std::string& directory, const data::Manifest& m
   std::string out = fmt::format("{}: {} features, {}\n", directory, schema.features(),
                                 target_line(schema));
   out += fmt::format("{} training samples in {} shards by {}, seed {}\n\n",
-                     manifest.training_samples(), manifest.shards.size(), manifest.by,
+                     manifest.training_samples(), manifest.shards.size(), by_text(manifest),
                      manifest.seed);
   out += fmt::format("  {:<18} {:>12}  {}\n", "FILE", "SAMPLES", "SHA-256");
   for (const data::ShardEntry& entry : manifest.shards) out += row(entry);
