@@ -3,10 +3,12 @@
 // no coordinator.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -25,9 +27,15 @@ struct SumPlan {
   std::vector<Bucket> buckets;        // disjoint element ranges, in the order they are started
   std::uint32_t record_bytes = 0;     // size of every rank's record
   std::uint32_t ranks() const { return static_cast<std::uint32_t>(parts_of_rank.size()); }
+  // Of the full vector: where the last bucket ends.
+  std::uint64_t size() const {
+    std::uint64_t most = 0;
+    for (const Bucket& bucket : buckets) most = std::max(most, bucket.end);
+    return most;
+  }
 };
 
-// The group has changed or a peer is gone: the round cannot end. The state of `result` is undefined.
+// The group has changed or a peer is gone: the round cannot end. What result() holds is undefined.
 class RoundAborted : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -36,7 +44,10 @@ class RoundAborted : public std::runtime_error {
 // One rank's end of a group, for one generation. Used by one thread (the training thread).
 //
 // A round is: post() once, start() every bucket in order, wait() for buckets, collect() once. A rank
-// may begin its next round when it has waited for everything. Every rank gets the same bits.
+// may begin its next round when it has waited for everything. Every rank gets the same bits. The
+// thread adds too, so it has flushed its denormals (base/workers.h).
+//
+// The vectors belong to the communicator, which knows where peers can reach them without a copy.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -44,11 +55,19 @@ class Communicator {
   virtual std::uint32_t rank() const = 0;
   virtual std::uint32_t size() const = 0;
 
-  // Offers this rank's parts of bucket b: partials[i] points at element 0 of the full-length vector
-  // that belongs to part i of this rank. They and `result` must stay unchanged until wait(b).
-  virtual void start(std::size_t bucket, std::span<const float* const> partials) = 0;
-  // Returns when result[bucket] holds the total on this rank (`result` is given at construction and
-  // spans the full vector). Throws RoundAborted.
+  // How the ranks reach each other, for people: "tcp", "shared memory", ...
+  virtual std::string transport() const = 0;
+
+  // Where this rank writes its part i: the full vector, zero at first. Part 0 of a group of one may be
+  // result() itself.
+  virtual std::span<float> part(std::size_t i) = 0;
+  // Where totals appear: the full vector.
+  virtual std::span<const float> result() const = 0;
+
+  // Offers this rank's parts of a bucket. That range of them must stay unchanged until wait(b), and
+  // that of result() must not be read until then.
+  virtual void start(std::size_t bucket) = 0;
+  // Returns when result() holds the total of the bucket. Throws RoundAborted.
   virtual void wait(std::size_t bucket) = 0;
 
   // All-gather of one small record per rank and round, beside the sums.

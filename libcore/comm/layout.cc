@@ -53,13 +53,14 @@ Staging::Staging(const Layout& layout, const Parts& parts, std::uint32_t rank)
       offset += piece.one_round ? 2 * size : size;
     }
   }
-  memory_.resize(offset);
+  memory_.emplace(offset * sizeof(float));
 }
 
 std::span<float> Staging::at(std::uint32_t piece, std::uint32_t from, std::uint64_t round) {
   const Place& place = places_[std::size_t{piece} * ranks_ + from];
   const std::uint64_t shift = place.twice && round % 2 == 1 ? place.size : 0;
-  return {memory_.data() + place.offset + shift, place.size};
+  auto* const floats = reinterpret_cast<float*>(memory_->bytes().data());
+  return {floats + place.offset + shift, place.size};
 }
 
 }  // namespace dl::comm

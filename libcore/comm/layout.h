@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "comm/communicator.h"
 #include "comm/parts.h"
-#include "comm/tcp.h"
+#include "comm/memory.h"
+#include "comm/mesh.h"
 
 namespace dl::comm {
 
@@ -48,14 +50,13 @@ class Layout {
   std::vector<std::uint32_t> first_;
 };
 
-// The memory of one rank for parts of others, preallocated.
+// The memory of one rank for parts of others. Its pages are taken when they are written to first.
 class Staging {
  public:
   Staging(const Layout& layout, const Parts& parts, std::uint32_t rank);
 
   // Where the parts of `from` for this piece and round go, one after the other.
   std::span<float> at(std::uint32_t piece, std::uint32_t from, std::uint64_t round);
-  std::uint64_t floats() const { return memory_.size(); }
 
  private:
   struct Place {
@@ -65,7 +66,7 @@ class Staging {
   };
   std::uint32_t ranks_;
   std::vector<Place> places_;  // by piece and rank
-  std::vector<float> memory_;
+  std::optional<Memory> memory_;
 };
 
 }  // namespace dl::comm

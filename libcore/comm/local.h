@@ -3,9 +3,7 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "comm/communicator.h"
 
@@ -14,8 +12,7 @@ namespace dl::comm {
 // A group whose ranks share memory. rank(r) may be used by a thread of its own; the group must outlive
 // what rank() gave.
 //
-// A group of one costs nothing: where its single part already lies in `result`, start() and wait() do
-// nothing; with several parts they are added in the order of the tree.
+// The result is one for all ranks.
 class LocalGroup {
  public:
   explicit LocalGroup(SumPlan plan);
@@ -23,9 +20,8 @@ class LocalGroup {
   LocalGroup(const LocalGroup&) = delete;
   LocalGroup& operator=(const LocalGroup&) = delete;
 
-  // One end; `result` spans the full vector and outlives it. Each rank once. One that goes before its
-  // parts are added aborts the group.
-  std::unique_ptr<Communicator> rank(std::uint32_t rank, std::span<float> result);
+  // One end. Each rank once. One that goes before its parts are added aborts the group.
+  std::unique_ptr<Communicator> rank(std::uint32_t rank);
   // Every rank's next or present start, wait or collect throws RoundAborted. Any thread.
   void abort(const std::string& reason);
 

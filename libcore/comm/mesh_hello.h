@@ -13,9 +13,10 @@ struct MeshHello {
   net::Text<64> run_id;
   std::uint32_t generation = 0;
   std::uint32_t rank = 0;  // of the sender
+  net::Text<32> host;      // host_identity(); empty where the sender wants TCP
   template <class A>
   void serialize(A& a, unsigned) {
-    a & run_id & generation & rank;
+    a & run_id & generation & rank & host;
   }
 };
 

@@ -3,43 +3,31 @@
 
 namespace dl::comm {
 
-void AbortFlag::set(const std::string& reason) {
-  const std::lock_guard lock(mutex_);
-  if (set_) return;
-  reason_ = reason;
-  set_ = true;
-}
-
-void AbortFlag::check() const {
-  if (!set_.load(std::memory_order_relaxed)) return;
-  const std::lock_guard lock(mutex_);
-  throw RoundAborted(reason_);
-}
-
-Solo::Solo(const SumPlan& plan, std::span<float> result, std::shared_ptr<AbortFlag> aborted)
+Solo::Solo(const SumPlan& plan, std::shared_ptr<Alarm> alarm)
     : buckets_(plan.buckets),
       sum_(plan.shards, plan.parts_of_rank.at(0)),
-      result_(result),
-      at_(plan.parts_of_rank.at(0).size()),
-      aborted_(std::move(aborted)) {}
+      parts_(plan.parts_of_rank.at(0).size()),
+      vectors_(parts_ == 1 ? 1 : parts_ + 1, plan.size()),
+      at_(parts_),
+      alarm_(std::move(alarm)) {}
 
-void Solo::start(std::size_t bucket, std::span<const float* const> partials) {
-  aborted_->check();
+void Solo::start(std::size_t bucket) {
+  alarm_->check();
+  if (parts_ == 1) return;
   const SumPlan::Bucket range = buckets_.at(bucket);
-  if (partials.size() == 1 && partials[0] == result_.data()) return;
-  for (std::size_t i = 0; i < at_.size(); ++i) at_[i] = partials[i] + range.begin;
-  sum_.add(at_, result_.data() + range.begin, range.end - range.begin);
+  for (std::size_t i = 0; i < parts_; ++i) at_[i] = vectors_[i].data() + range.begin;
+  sum_.add(at_, vectors_[parts_].data() + range.begin, range.end - range.begin);
 }
 
 void Solo::post(ByteView record) { record_.assign(record.begin(), record.end()); }
 
 ByteView Solo::collect() {
-  aborted_->check();
+  alarm_->check();
   return record_;
 }
 
 ByteView Solo::gather(ByteView mine, std::span<const std::uint32_t>) {
-  aborted_->check();
+  alarm_->check();
   gathered_.assign(mine.begin(), mine.end());
   return gathered_;
 }

@@ -2,36 +2,27 @@
 // A group of one: nothing to agree on.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
-#include <string>
 
+#include "comm/alarm.h"
 #include "comm/communicator.h"
+#include "comm/memory.h"
 #include "comm/tree_sum.h"
 
 namespace dl::comm {
 
-// A word from another thread that the group is over. Set once.
-class AbortFlag {
- public:
-  void set(const std::string& reason);
-  void check() const;  // throws RoundAborted once it is set
-
- private:
-  mutable std::mutex mutex_;
-  std::atomic<bool> set_{false};
-  std::string reason_;
-};
-
+// Costs nothing: a single part is the result already. Several are added in the order of the tree.
 class Solo : public Communicator {
  public:
-  Solo(const SumPlan& plan, std::span<float> result, std::shared_ptr<AbortFlag> aborted);
+  Solo(const SumPlan& plan, std::shared_ptr<Alarm> alarm);
 
   std::uint32_t rank() const override { return 0; }
   std::uint32_t size() const override { return 1; }
-  void start(std::size_t bucket, std::span<const float* const> partials) override;
-  void wait(std::size_t) override { aborted_->check(); }
+  std::string transport() const override { return "alone"; }
+  std::span<float> part(std::size_t i) override { return vectors_[i]; }
+  std::span<const float> result() const override { return vectors_[parts_ == 1 ? 0 : parts_]; }
+  void start(std::size_t bucket) override;
+  void wait(std::size_t) override { alarm_->check(); }
   void post(ByteView record) override;
   ByteView collect() override;
   ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override;
@@ -39,10 +30,11 @@ class Solo : public Communicator {
  private:
   std::vector<SumPlan::Bucket> buckets_;
   TreeSum sum_;
-  std::span<float> result_;
+  std::size_t parts_;
+  Vectors vectors_;  // the parts; the result behind them where it is not the only part
   std::vector<const float*> at_;
   Bytes record_, gathered_;
-  std::shared_ptr<AbortFlag> aborted_;
+  std::shared_ptr<Alarm> alarm_;
 };
 
 }  // namespace dl::comm

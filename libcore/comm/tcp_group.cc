@@ -11,15 +11,15 @@ namespace dl::comm {
 using net::Header;
 using net::Type;
 
-TcpRounds::TcpRounds(net::Loop& loop, const TcpGroup& group, const SumPlan& plan,
-                     std::span<float> result, const TcpTuning& tuning)
+TcpRounds::TcpRounds(net::Loop& loop, const MeshGroup& group, const SumPlan& plan,
+                     const TcpTuning& tuning)
     : loop_(loop),
       group_(group),
       parts_(plan),
       layout_(plan, tuning),
       sum_(plan.shards, parts_.ranges()),
       record_bytes_(plan.record_bytes),
-      result_(result),
+      vectors_(own_parts() + 1, plan.size()),
       staging_(layout_, parts_, group.rank),
       peers_(plan.ranks()),
       buckets_(plan.buckets.size()),
@@ -35,7 +35,6 @@ TcpRounds::TcpRounds(net::Loop& loop, const TcpGroup& group, const SumPlan& plan
   std::uint64_t outgoing = 0;
   for (std::size_t p = 0; p < layout_.pieces().size(); ++p) {
     const Piece& piece = layout_.pieces()[p];
-    if (piece.end > result.size()) fail(Exit::bug, "the result is shorter than its buckets");
     outgoing_at_[p] = outgoing;
     if (piece.one_round) outgoing += 2 * piece.size() * parts_.count(group_.rank);
   }
@@ -53,18 +52,11 @@ std::string TcpRounds::called(std::uint32_t rank) const {
 
 // ---- the training thread
 
-void TcpRounds::start(std::size_t bucket, std::span<const float* const> partials) {
+void TcpRounds::start(std::size_t bucket) {
   const std::lock_guard lock(mutex_);
   if (aborted_) throw RoundAborted(*aborted_);
   ++rounds_.at(bucket);
-  Start start;
-  if (!spare_.empty()) {
-    start = std::move(spare_.back());
-    spare_.pop_back();
-  }
-  start.bucket = bucket;
-  start.partials.assign(partials.begin(), partials.end());
-  inbox_.push_back(std::move(start));
+  inbox_.push_back(bucket);
   wake();
 }
 
@@ -135,6 +127,11 @@ std::vector<std::uint32_t> TcpRounds::wait_for_peers(net::Milliseconds patience)
   return missing;
 }
 
+bool TcpRounds::all_near() {
+  const std::lock_guard lock(mutex_);
+  return near_ == layout_.ranks() - 1;
+}
+
 void TcpRounds::leave() {
   loop_.call([&] {
     bool pending = over_;
@@ -156,7 +153,8 @@ void TcpRounds::leave() {
 
 // ---- the loop: who is there
 
-void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection) {
+void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection,
+                         bool near) {
   if (over_) {
     connection->drop();
     return;
@@ -179,11 +177,12 @@ void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> co
   peers_[rank].connection = connection;
   connection->open(std::move(events));
   const std::lock_guard lock(mutex_);
+  if (near) ++near_;
   if (++connected_ == layout_.ranks() - 1) changed_.notify_all();
 }
 
 void TcpRounds::take_inbox() {
-  std::vector<Start> starts;
+  std::vector<std::size_t> starts;
   bool record = false, gather = false;
   {
     const std::lock_guard lock(mutex_);
@@ -194,16 +193,14 @@ void TcpRounds::take_inbox() {
   }
   if (over_) return;
   if (record) send_record();
-  for (const Start& start : starts) {
+  for (const std::size_t bucket : starts) {
     if (over_) return;
-    begin(start);
+    begin(bucket);
   }
   if (gather && !over_) send_gather();
   for (Peer& peer : peers_) {
     if (peer.connection) peer.connection->flush();
   }
-  const std::lock_guard lock(mutex_);
-  std::move(starts.begin(), starts.end(), std::back_inserter(spare_));
 }
 
 // A peer that is gone can take part in nothing that begins now.
@@ -243,7 +240,9 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
     missing = connected_ < layout_.ranks() - 1;
   }
   // A peer that has given and got all that this round needs may leave: the round ends without it.
-  if (missing || needs(peer, rank)) abort(fmt::format("{}: {}", called(rank), reason));
+  const std::string text = fmt::format("{}: {}", called(rank), reason);
+  if (missing || needs(peer, rank)) abort(text);
+  alarm_->lose(rank, text);
 }
 
 void TcpRounds::drop_all() {
@@ -258,6 +257,7 @@ void TcpRounds::abort(const std::string& reason) {
   if (over_) return;
   over_ = true;
   drop_all();
+  alarm_->abort(reason);
   const std::lock_guard lock(mutex_);
   aborted_ = reason;
   changed_.notify_all();

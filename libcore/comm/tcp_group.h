@@ -7,7 +7,9 @@
 #include <mutex>
 #include <optional>
 
+#include "comm/alarm.h"
 #include "comm/layout.h"
+#include "comm/memory.h"
 #include "comm/tree_sum.h"
 #include "net/connection.h"
 
@@ -15,33 +17,35 @@ namespace dl::comm {
 
 class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
  public:
-  TcpRounds(net::Loop& loop, const TcpGroup& group, const SumPlan& plan, std::span<float> result,
-            const TcpTuning& tuning);
+  TcpRounds(net::Loop& loop, const MeshGroup& group, const SumPlan& plan, const TcpTuning& tuning);
+
+  const std::shared_ptr<Alarm>& alarm() const { return alarm_; }
 
   // On the training thread.
-  void start(std::size_t bucket, std::span<const float* const> partials);
+  std::span<float> part(std::size_t i) { return vectors_[i]; }
+  std::span<float> result() { return vectors_[own_parts()]; }
+  void start(std::size_t bucket);
   void wait(std::size_t bucket);
   void post(ByteView record);
   ByteView collect();
   ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes);
   // Waits until every peer is there, at most so long; the ranks that are missing.
   std::vector<std::uint32_t> wait_for_peers(net::Milliseconds patience);
+  // Whether all peers are near; for once they are there.
+  bool all_near();
   // Sends what is still to be sent, then lets go of all connections. Any thread.
   void leave();
 
   // On the loop.
-  const TcpGroup& group() const { return group_; }
+  const MeshGroup& group() const { return group_; }
   bool has(std::uint32_t rank) const { return static_cast<bool>(peers_[rank].connection); }
-  void add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection);
+  // `near`: it could share memory with this rank.
+  void add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection, bool near);
   // Lets go of all connections, then tells the training thread. What is sent is a whole round's or
   // nothing: the training thread may touch its floats again when it has been told.
   void abort(const std::string& reason);
 
  private:
-  struct Start {
-    std::size_t bucket = 0;
-    std::vector<const float*> partials;
-  };
   struct Peer {
     std::shared_ptr<net::Connection> connection;
     std::string lost;                    // why, once it is gone
@@ -55,12 +59,11 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   struct BucketState {
     std::uint64_t started = 0;   // rounds
     std::uint64_t left = 0;      // of this round: totals to come, to be made and to be sent
-    std::vector<const float*> partials;
   };
 
   void wake();
   void take_inbox();
-  void begin(const Start& start);
+  void begin(std::size_t bucket);
   void send_parts(std::uint32_t piece);
   void send_record();
   bool abort_if_lost();
@@ -74,6 +77,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void peer_lost(std::uint32_t rank, const std::string& reason);
   bool needs(const Peer& peer, std::uint32_t rank) const;
   std::string called(std::uint32_t rank) const;
+  std::size_t own_parts() const { return parts_.count(group_.rank); }
   void drop_all();
   std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece) const;
   std::span<std::byte> record_place(std::uint64_t round, std::uint32_t rank);
@@ -81,12 +85,13 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void wait_until(Condition met);
 
   net::Loop& loop_;
-  const TcpGroup group_;
+  const MeshGroup group_;
   const Parts parts_;
   const Layout layout_;
   const TreeSum sum_;
   const std::uint32_t record_bytes_;
-  const std::span<float> result_;
+  const std::shared_ptr<Alarm> alarm_ = std::make_shared<Alarm>();
+  const Vectors vectors_;  // the own parts, then the result
 
   // The loop's.
   Staging staging_;
@@ -108,12 +113,11 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   // others' by the loop before they are counted.
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Start> inbox_;
-  std::vector<Start> spare_;
+  std::vector<std::size_t> inbox_;   // buckets to start
   bool record_waits_ = false, gather_waits_ = false, woken_ = false;
   std::vector<std::uint64_t> done_;  // by bucket: rounds
   std::uint64_t records_done_ = 0;   // rounds
-  std::uint32_t connected_ = 0;
+  std::uint32_t connected_ = 0, near_ = 0;  // peers
   std::optional<std::string> aborted_;
   Bytes records_[2];
   Bytes own_gather_[2];                // by parity of the call

@@ -59,15 +59,14 @@ void TcpRounds::end_gather() {
   changed_.notify_all();
 }
 
-void TcpRounds::begin(const Start& start) {
-  BucketState& bucket = buckets_[start.bucket];
+void TcpRounds::begin(std::size_t b) {
+  BucketState& bucket = buckets_[b];
   ++bucket.started;
-  bucket.partials = start.partials;
   bucket.left = 1;  // this call
-  const std::uint32_t last = layout_.last_piece(start.bucket);
+  const std::uint32_t last = layout_.last_piece(b);
   // An empty bucket needs nobody.
-  if (layout_.first_piece(start.bucket) < last && abort_if_lost()) return;
-  for (std::uint32_t p = layout_.first_piece(start.bucket); p < last; ++p) {
+  if (layout_.first_piece(b) < last && abort_if_lost()) return;
+  for (std::uint32_t p = layout_.first_piece(b); p < last; ++p) {
     const Piece& piece = layout_.pieces()[p];
     if (piece.one_round) {
       ++bucket.left;
@@ -85,8 +84,8 @@ void TcpRounds::begin(const Start& start) {
     }
     send_parts(p);
   }
-  for (std::uint32_t p = layout_.first_piece(start.bucket); p < last; ++p) add_if_complete(p);
-  one_less(start.bucket);
+  for (std::uint32_t p = layout_.first_piece(b); p < last; ++p) add_if_complete(p);
+  one_less(b);
 }
 
 void TcpRounds::send_parts(std::uint32_t p) {
@@ -95,10 +94,10 @@ void TcpRounds::send_parts(std::uint32_t p) {
   std::vector<ByteView> pieces;
   if (piece.one_round) {
     // A copy: the training thread may go on before everybody has it.
-    const std::uint64_t size = piece.size() * bucket.partials.size();
+    const std::uint64_t size = piece.size() * own_parts();
     float* const copy = outgoing_.data() + outgoing_at_[p] + (bucket.started % 2) * size;
-    for (std::size_t i = 0; i < bucket.partials.size(); ++i) {
-      std::copy_n(bucket.partials[i] + piece.begin, piece.size(), copy + i * piece.size());
+    for (std::size_t i = 0; i < own_parts(); ++i) {
+      std::copy_n(vectors_[i].data() + piece.begin, piece.size(), copy + i * piece.size());
     }
     pieces.push_back(std::as_bytes(std::span(copy, size)));
   }
@@ -108,8 +107,8 @@ void TcpRounds::send_parts(std::uint32_t p) {
       const Slice slice = layout_.slice(piece, rank);
       if (slice.size() == 0) continue;
       pieces.clear();
-      for (const float* partial : bucket.partials) {
-        pieces.push_back(std::as_bytes(std::span(partial + slice.begin, slice.size())));
+      for (std::size_t i = 0; i < own_parts(); ++i) {
+        pieces.push_back(std::as_bytes(vectors_[i].subspan(slice.begin, slice.size())));
       }
     }
     peers_[rank].connection->send_bulk(Type::part, group_.generation,
@@ -152,7 +151,7 @@ std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) 
     refuse("out of order");
   }
   const Slice slice = layout_.slice(piece, from);
-  return std::as_writable_bytes(result_.subspan(slice.begin, slice.size()));
+  return std::as_writable_bytes(result().subspan(slice.begin, slice.size()));
 }
 
 void TcpRounds::placed(std::uint32_t from, const Header& header) {
@@ -191,11 +190,11 @@ void TcpRounds::add_if_complete(std::uint32_t p) {
     const std::span<const std::uint32_t> numbers = parts_.of_rank(rank);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       operands_[numbers[i]] = rank == group_.rank
-                                  ? bucket.partials[i] + slice.begin
+                                  ? vectors_[i].data() + slice.begin
                                   : staging_.at(p, rank, bucket.started).data() + i * slice.size();
     }
   }
-  float* const out = result_.data() + slice.begin;
+  float* const out = result().data() + slice.begin;
   sum_.add(operands_, out, slice.size());
   ++added_[p];
   if (!piece.one_round) {

@@ -157,6 +157,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 1;
+inline constexpr std::uint32_t kProtocol = 2;
 
 }  // namespace dl::coord

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/workers.h"
 #include "checkpoint/checkpoint.h"
-#include "comm/tcp.h"
+#include "comm/mesh.h"
 #include "coord/client.h"
 #include "linalg/arithmetic.h"
 #include "train/replica.h"
@@ -59,7 +59,7 @@ class Node {
  public:
   Node(const NodeOptions& options, const Log& log) : options_(options), log_(log) {
     loop_.start();
-    mesh_.emplace(loop_, net::Address{"", 0});
+    mesh_.emplace(loop_, net::Address{"", 0}, options.transport);
     loop_.call([this] {
       signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
                        [this](int number) { arrived(number); });
@@ -264,11 +264,14 @@ class Node {
             },
         .report = [this](const Json& line) { client_->send(coord::Report{dump_line(line)}); },
         .save = [this](coord::StateReason reason) { send_state(reason); }};
-    const auto connect = [&](const comm::SumPlan& plan, std::span<float> result) {
-      comm::TcpGroup members{
+    const auto connect = [&](const comm::SumPlan& plan) {
+      comm::MeshGroup members{
           .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};
       for (const coord::Member& m : start.members) members.members.push_back({m.host.str(), m.port});
-      return mesh_->connect(members, plan, result, kMeshPatience);
+      auto end = mesh_->connect(members, plan, kMeshPatience);
+      log_.debug("generation {}: rank {} of {}, {}", group.generation, group.rank, group.size,
+                 end->transport());
+      return end;
     };
     Sync sync(work_->config, work_->replica, work_->data, group, connect, hooks);
     if (sync.run() == Ending::paused) {
@@ -293,7 +296,7 @@ class Node {
   std::string run_id_;
   std::optional<Work> work_;
   net::Loop loop_;
-  std::optional<comm::TcpMesh> mesh_;
+  std::optional<comm::Mesh> mesh_;
   std::optional<net::Signals> signals_;
   std::optional<coord::Client> client_;
 };

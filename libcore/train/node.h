@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "comm/mesh.h"
 
 namespace dl::train {
 
@@ -14,6 +15,7 @@ struct NodeOptions {
   std::string data;              // manifest's directory on this machine; empty: the coordinator's
   unsigned threads = 1;          // compute threads
   std::string kernel = "automatic";   // automatic, avx512, avx2, scalar
+  comm::Transport transport = comm::Transport::automatic;  // between nodes
   double wait_seconds = 60;      // how long to try to reach the coordinator
 };
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "linalg/buffer.h"
 #include "train/batch_reader.h"
 #include "train/judge.h"
 
@@ -20,11 +19,8 @@ struct Sync::State {
   const Hooks& hooks;
   BatchReader reader;
   std::vector<std::uint32_t> group_sizes;
-  linalg::Buffer gradient;                // the group's sum
-  std::vector<linalg::Buffer> own_parts;  // empty where the sum itself can be used
+  std::unique_ptr<comm::Communicator> comm;  // has the gradients
   std::vector<float*> partials;
-  std::vector<const float*> offered;
-  std::unique_ptr<comm::Communicator> comm;
   std::uint64_t total_steps;
   optim::ScheduleSpec schedule;
   Cursor ahead;         // the replica's cursor, and what closing an epoch made of it
@@ -47,15 +43,9 @@ struct Sync::State {
     schedule.total = total_steps;
   }
 
-  void make_room() {
-    const std::size_t n = replica.model().parameters().size();
-    gradient = linalg::Buffer(n);
-    const bool alone = group.size == 1 && group_sizes.size() == 1;
-    if (alone) partials.push_back(gradient.data());
-    for (std::size_t part = 0; !alone && part < group_sizes.size(); ++part) {
-      partials.push_back(own_parts.emplace_back(n).data());
-    }
-    offered.assign(partials.begin(), partials.end());
+  void join(const MakeCommunicator& make_communicator) {
+    comm = make_communicator(group.sum_plan(replica.model().buckets()));
+    for (std::size_t i = 0; i < group_sizes.size(); ++i) partials.push_back(comm->part(i).data());
     losses.resize(group.shards_of(group.rank).size());
   }
 
@@ -77,7 +67,7 @@ StepTotals Sync::State::step() {
       comm->post(record);
       posted = true;
     }
-    comm->start(bucket, offered);
+    comm->start(bucket);
   });
   const std::int64_t computed = monotonic_ns();
   const StepTotals totals = read_records(group, comm->collect());
@@ -109,10 +99,11 @@ void Sync::State::apply(const StepTotals& totals) {
   double squares = 0;
   // An update that has begun must end on every rank, so nothing is applied before all sums are here.
   for (std::size_t b = 0; b < buckets.size(); ++b) wait_for(b);
-  if (clips) squares = optim::sum_of_squares(gradient.span());
+  const std::span<const float> gradient = comm->result();
+  if (clips) squares = optim::sum_of_squares(gradient);
   factors.gradient_scale =
       optim::gradient_scale(totals.weight, squares, config.optimizer.clip_norm);
-  replica.update(factors, {0, gradient.size()}, gradient.span());
+  replica.update(factors, {0, gradient.size()}, gradient);
 
   ahead.step += 1;
   ahead.samples += reader.samples_of_step();
@@ -179,8 +170,7 @@ void Sync::State::report_epoch() {
 Sync::Sync(const RunConfig& config, Replica& replica, TrainingData& data, const Group& group,
            const MakeCommunicator& make_communicator, const Hooks& hooks)
     : state_(std::make_unique<State>(config, replica, data, group, hooks)) {
-  state_->make_room();
-  state_->comm = make_communicator(group.sum_plan(replica.model().buckets()), state_->gradient.span());
+  state_->join(make_communicator);
 }
 
 Sync::~Sync() = default;

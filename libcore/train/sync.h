@@ -28,12 +28,12 @@ struct Hooks {
 
 // Runs from the replica's step until the run is complete, has stopped early, or the group agreed to
 // pause. `data` must hold this rank's shards; `make_communicator` is called once, with the plan of
-// the sums and the vector they end in. Throws comm::RoundAborted when the group breaks: the
+// the sums. Throws comm::RoundAborted when the group breaks: the
 // replica then holds the state of the last applied update. A loss that is not finite is 65.
 class Sync {
  public:
-  using MakeCommunicator = std::function<std::unique_ptr<comm::Communicator>(
-      const comm::SumPlan& plan, std::span<float> result)>;
+  using MakeCommunicator =
+      std::function<std::unique_ptr<comm::Communicator>(const comm::SumPlan& plan)>;
 
   Sync(const RunConfig& config, Replica& replica, TrainingData& data, const Group& group,
        const MakeCommunicator& make_communicator, const Hooks& hooks);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Sums between processes on this machine over TCP: time per sum and bus bandwidth, by size.
+// Sums between processes on this machine: time per sum and bus bandwidth, by size.
 //
-//   allreduce-bench [RANKS=2 [PIECE_KIB [ONE_ROUND_KIB]]]
+//   allreduce-bench [RANKS=2 [auto|tcp [PIECE_KIB [ONE_ROUND_KIB]]]]
+//
+// auto is shared memory. Parts and results lie where the communicator has them, as in training.
 //
 // On a machine that others use too, look at the processor time of a rank beside the time.
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
@@ -15,12 +17,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/workers.h"
-#include "comm/tcp.h"
+#include "comm/mesh.h"
 #include "net/loop.h"
 
 using namespace dl;
@@ -49,36 +52,36 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-double sums(comm::Communicator& group, const float* part, int count) {
+double sums(comm::Communicator& group, int count) {
   const std::int64_t begin = monotonic_ns();
   for (int i = 0; i < count; ++i) {
     group.post({});
-    group.start(0, std::span(&part, 1));
+    group.start(0);
     group.wait(0);
     group.collect();
   }
   return seconds_between(begin, monotonic_ns()) / count;
 }
 
-void measure(comm::TcpMesh& mesh, comm::TcpGroup group, std::uint32_t ranks,
+void measure(comm::Mesh& mesh, comm::MeshGroup group, std::uint32_t ranks,
              const comm::TcpTuning& tuning) {
   for (const std::uint64_t floats : kFloats) {
     ++group.generation;
-    std::vector<float> part(floats, 1.0F), result(floats);
-    const auto end =
-        mesh.connect(group, plan_of(ranks, floats), result, net::Milliseconds(10000), tuning);
+    const auto end = mesh.connect(group, plan_of(ranks, floats), net::Milliseconds(10000), tuning);
+    std::ranges::fill(end->part(0), 1.0F);
     const int count =
         std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
-    sums(*end, part.data(), 3);
+    sums(*end, 3);
     std::array<double, 5> runs{};
     const double before = processor_seconds();
-    for (double& run : runs) run = sums(*end, part.data(), count);
+    for (double& run : runs) run = sums(*end, count);
     const double used = (processor_seconds() - before) / (5.0 * count);
     std::sort(runs.begin(), runs.end());
-    if (result[floats - 1] != static_cast<float>(ranks)) fail(Exit::bug, "a wrong sum");
+    if (end->result()[floats - 1] != static_cast<float>(ranks)) fail(Exit::bug, "a wrong sum");
     const double bytes = 4.0 * static_cast<double>(floats);
     if (group.rank == 0) {
-      std::printf("dl tcp world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s  processor %10.1f us\n", ranks, bytes,
+      std::printf("dl %s world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s  processor %10.1f us\n",
+                  end->transport().c_str(), ranks, bytes,
                   runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e9, used * 1e6);
       std::fflush(stdout);
     }
@@ -93,8 +96,8 @@ int main(int argc, char** argv) {
   };
   const auto ranks = static_cast<std::uint32_t>(number(1, 2));
   comm::TcpTuning tuning;
-  tuning.piece_bytes = number(2, tuning.piece_bytes / 1024) * 1024;
-  tuning.one_round_bytes = number(3, tuning.one_round_bytes / 1024) * 1024;
+  tuning.piece_bytes = number(3, tuning.piece_bytes / 1024) * 1024;
+  tuning.one_round_bytes = number(4, tuning.one_round_bytes / 1024) * 1024;
   // Each process tells its port to all others through a pipe of its own per reader.
   std::vector<std::array<int, 2>> pipes(ranks);
   for (auto& ends : pipes) {
@@ -110,12 +113,14 @@ int main(int argc, char** argv) {
   flush_denormals();
   net::Loop loop;
   loop.start();
-  comm::TcpMesh mesh(loop, {"127.0.0.1", 0});
+  const bool tcp = argc > 2 && std::string_view(argv[2]) == "tcp";
+  comm::Mesh mesh(loop, {"127.0.0.1", 0},
+                  tcp ? comm::Transport::tcp : comm::Transport::automatic);
   const std::array<std::uint32_t, 2> own = {rank, mesh.port()};
   for (const auto& ends : pipes) {
     if (::write(ends[1], own.data(), sizeof own) != sizeof own) return 1;
   }
-  comm::TcpGroup group{"bench", 0, rank, std::vector<net::Address>(ranks)};
+  comm::MeshGroup group{"bench", 0, rank, std::vector<net::Address>(ranks)};
   for (std::uint32_t i = 0; i < ranks; ++i) {
     std::array<std::uint32_t, 2> other{};
     if (::read(pipes[rank][0], other.data(), sizeof other) != sizeof other) return 1;

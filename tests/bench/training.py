@@ -103,6 +103,8 @@ CASES = {
     "two nodes, batch 256, against PyTorch DDP": (lambda: ours(256, 2, 8), lambda: peer(256, 2)),
     "two nodes, batch 1024, against one node": (lambda: ours(1024, 2, 8), lambda: ours(1024, 1, 8)),
     "two nodes, batch 256, against one node": (lambda: ours(256, 2, 8), lambda: ours(256, 1, 8)),
+    "two nodes, batch 256, shared memory against TCP": (
+        lambda: ours(256, 2, 8), lambda: ours(256, 2, 8, ("--transport", "tcp"))),
     "two threads, batch 256, against one": (lambda: ours(256, 1, 8, ("--threads", "2")), lambda: ours(256, 1, 8)),
     "eight shards against one, batch 128": (lambda: ours(128, 1, 8), lambda: ours(128, 1, 1)),
 }

@@ -93,19 +93,18 @@ std::string against_puppet(const Problem& problem,
   net::Loop loop;
   loop.start();
   std::string thrown;
-  comm::TcpGroup group = node.group(0);
+  comm::MeshGroup group = node.group(0);
   group.members.push_back({"127.0.0.1", 1});
   std::thread trainer([&] {
-    std::vector<float> result(problem.size());
     try {
-      const auto end = node.meshes[0]->connect(group, problem.plan(), result, kLong, tuning);
+      const auto end = node.meshes[0]->connect(group, problem.plan(), kLong, tuning);
       work(*end);
     } catch (const comm::RoundAborted& e) {
       thrown = e.what();
     }
   });
   Puppet puppet(loop, node.meshes[0]->port());
-  puppet.hello({"run", 1, 1});
+  puppet.hello({"run", 1, 1, {}});
   puppet.answered();
   play(puppet);
   trainer.join();
@@ -133,18 +132,19 @@ TEST_CASE("tcp: strangers, stale generations and random bytes change nothing") {
   std::thread intruder([&] {
     while (rounds.load() == 0) std::this_thread::yield();
     const std::uint16_t port = nodes.meshes[0]->port();
-    for (const MeshHello& hello : {MeshHello{"run", 4, 1}, MeshHello{"run", 5, 1}, MeshHello{"run", 5, 0},
-                                   MeshHello{"run", 5, 7}, MeshHello{"another", 5, 1}}) {
+    for (const MeshHello& hello :
+         {MeshHello{"run", 4, 1, {}}, MeshHello{"run", 5, 1, {}}, MeshHello{"run", 5, 0, {}},
+          MeshHello{"run", 5, 7, {}}, MeshHello{"another", 5, 1, {}}}) {
       Puppet puppet(loop, port);
       puppet.hello(hello);
       CHECK(puppet.closed() == "closed by peer");
     }
     {
       Puppet ahead(loop, port);  // of a generation to come: waits, and is forgotten when it goes
-      ahead.hello({"run", 9, 1});
+      ahead.hello({"run", 9, 1, {}});
       Puppet twice(loop, port);
-      twice.hello({"run", 9, 1});
-      twice.hello({"run", 9, 1});
+      twice.hello({"run", 9, 1, {}});
+      twice.hello({"run", 9, 1, {}});
       CHECK(twice.closed() == "closed by peer");
       Puppet other(loop, port);
       other.send(Type::part, 0, 100);
@@ -153,8 +153,7 @@ TEST_CASE("tcp: strangers, stale generations and random bytes change nothing") {
     enough = true;
   });
   const auto thrown = test::as_threads(2, [&](std::uint32_t rank) {
-    std::vector<float> result(problem.size());
-    const auto end = nodes.meshes[rank]->connect(nodes.group(rank, 5), problem.plan(), result, kLong);
+    const auto end = nodes.meshes[rank]->connect(nodes.group(rank, 5), problem.plan(), kLong);
     bool more = true;
     for (std::uint32_t round = 0; more; ++round) {
       whole_round(*end, problem, round);

@@ -12,7 +12,8 @@
 #include "base/rng.h"
 #include "base/workers.h"
 #include "comm/local.h"
-#include "comm/tcp.h"
+#include "comm/mesh.h"
+#include "comm/shared.h"
 #include "net/loop.h"
 
 namespace dl::test {
@@ -91,27 +92,87 @@ inline Bytes record_of(std::uint32_t bytes, std::uint32_t round, std::uint32_t r
   return out;
 }
 
+// The ways in which a mesh carries sums, and what it calls them.
+struct Way {
+  comm::Transport transport;
+  std::string name;
+};
+inline const std::vector<Way> kWays = {{comm::Transport::tcp, "tcp"},
+                                       {comm::Transport::automatic, "shared memory"}};
+
 // Loops and meshes of so many nodes, over loopback.
 struct Nodes {
-  explicit Nodes(std::uint32_t count) {
+  explicit Nodes(std::uint32_t count, comm::Transport transport = comm::Transport::tcp) {
     for (std::uint32_t i = 0; i < count; ++i) {
       loops.push_back(std::make_unique<net::Loop>());
       loops.back()->start();
       meshes.push_back(
-          std::make_unique<comm::TcpMesh>(*loops.back(), net::Address{"127.0.0.1", 0}));
+          std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0}, transport));
     }
   }
   ~Nodes() { meshes.clear(); }
 
-  comm::TcpGroup group(std::uint32_t rank, std::uint32_t generation = 1) const {
-    comm::TcpGroup group{"run", generation, rank, {}};
+  comm::MeshGroup group(std::uint32_t rank, std::uint32_t generation = 1) const {
+    comm::MeshGroup group{"run", generation, rank, {}};
     for (const auto& mesh : meshes) group.members.push_back({"127.0.0.1", mesh->port()});
     return group;
   }
 
   std::vector<std::unique_ptr<net::Loop>> loops;
-  std::vector<std::unique_ptr<comm::TcpMesh>> meshes;
+  std::vector<std::unique_ptr<comm::Mesh>> meshes;
 };
+
+// Ranks that see one mapping, as a checker of races between threads has to see them.
+class OneMapping {
+ public:
+  explicit OneMapping(comm::SumPlan plan)
+      : plan_(std::move(plan)),
+        memory_(std::make_shared<comm::Memory>(comm::SharedLayout(plan_).bytes())) {
+    for (std::uint32_t rank = 0; rank < plan_.ranks(); ++rank) {
+      alarms.push_back(std::make_shared<comm::Alarm>());
+    }
+  }
+  std::unique_ptr<comm::Communicator> rank(std::uint32_t rank) {
+    return std::make_unique<End>(plan_, rank, memory_, alarms[rank]);
+  }
+
+  std::vector<std::shared_ptr<comm::Alarm>> alarms;  // by rank
+
+ private:
+  class End : public comm::Communicator {
+   public:
+    End(const comm::SumPlan& plan, std::uint32_t rank, std::shared_ptr<comm::Memory> memory,
+        std::shared_ptr<comm::Alarm> alarm)
+        : rank_(rank), size_(plan.ranks()), sums_(plan, rank, std::move(memory), std::move(alarm)) {}
+    std::uint32_t rank() const override { return rank_; }
+    std::uint32_t size() const override { return size_; }
+    std::string transport() const override { return "one mapping"; }
+    std::span<float> part(std::size_t i) override { return sums_.part(i); }
+    std::span<const float> result() const override { return sums_.result(); }
+    void start(std::size_t bucket) override { sums_.start(bucket); }
+    void wait(std::size_t bucket) override { sums_.wait(bucket); }
+    void post(ByteView record) override { sums_.post(record); }
+    ByteView collect() override { return sums_.collect(); }
+    ByteView gather(ByteView, std::span<const std::uint32_t>) override {
+      throw std::logic_error("gather goes over TCP");
+    }
+
+   private:
+    std::uint32_t rank_, size_;
+    comm::SharedSums sums_;
+  };
+
+  comm::SumPlan plan_;
+  std::shared_ptr<comm::Memory> memory_;
+};
+
+// This rank's contributions of a round, where its end wants them.
+inline void contribute(comm::Communicator& end, const Problem& problem, std::uint32_t round) {
+  const auto parts = problem.parts(round, end.rank());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    std::copy(parts[i].begin(), parts[i].end(), end.part(i).begin());
+  }
+}
 
 // One thread per rank; what each threw, or "".
 inline std::vector<std::string> as_threads(std::uint32_t ranks,

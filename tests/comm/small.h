@@ -17,11 +17,9 @@ inline Problem small(std::uint32_t ranks) {
 inline constexpr net::Milliseconds kLong(20000);
 
 inline void whole_round(comm::Communicator& end, const Problem& problem, std::uint32_t round) {
-  const auto parts = problem.parts(round, end.rank());
-  std::vector<const float*> pointers;
-  for (const auto& part : parts) pointers.push_back(part.data());
+  contribute(end, problem, round);
   end.post(record_of(problem.record_bytes, round, end.rank()));
-  for (std::size_t b = 0; b < problem.buckets.size(); ++b) end.start(b, pointers);
+  for (std::size_t b = 0; b < problem.buckets.size(); ++b) end.start(b);
   for (std::size_t b = 0; b < problem.buckets.size(); ++b) end.wait(b);
   end.collect();
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -14,18 +15,17 @@ using test::Problem;
 namespace {
 
 // Several rounds of one rank; "" where everything was as it must be.
-std::string rounds(comm::Communicator& group, const Problem& problem, std::span<float> result,
-                   std::uint32_t count, const std::vector<std::vector<float>>& totals) {
+std::string rounds(comm::Communicator& group, const Problem& problem, std::uint32_t count,
+                   const std::vector<std::vector<float>>& totals) {
   const std::uint32_t rank = group.rank();
+  const std::span<const float> result = group.result();
   Rng rng(count, Purpose::test, rank);
   for (std::uint32_t round = 0; round < count; ++round) {
-    const auto parts = problem.parts(round, rank);
-    std::vector<const float*> pointers;
-    for (const auto& part : parts) pointers.push_back(part.data());
+    test::contribute(group, problem, round);
     group.post(test::record_of(problem.record_bytes, round, rank));
     for (std::size_t b = 0; b < problem.buckets.size(); ++b) {
       if (rng.below(4) == 0) std::this_thread::yield();
-      group.start(b, pointers);
+      group.start(b);
     }
     for (std::size_t b = problem.buckets.size(); b-- > 0;) group.wait(b);
     for (const auto& [begin, end] : problem.buckets) {
@@ -42,19 +42,23 @@ std::string rounds(comm::Communicator& group, const Problem& problem, std::span<
         return fmt::format("round {}: another record of rank {}", round, r);
       }
     }
-    std::fill(result.begin(), result.end(), -1.0F);
   }
   return "";
 }
 
-std::vector<std::vector<float>> totals_of(const Problem& problem, std::uint32_t count) {
+// Every rank's rounds on a thread of its own, with the end that `join` gives it.
+void check(const Problem& problem, std::uint32_t count, const std::string& transport,
+           const std::function<std::unique_ptr<comm::Communicator>(std::uint32_t)>& join) {
   std::vector<std::vector<float>> totals;
   for (std::uint32_t round = 0; round < count; ++round) totals.push_back(problem.total(round));
-  return totals;
-}
-
-void check_all(const Problem& problem, const std::vector<std::string>& thrown,
-               const std::vector<std::string>& said) {
+  std::vector<std::string> said(problem.ranks());
+  const auto thrown = test::as_threads(problem.ranks(), [&](std::uint32_t rank) {
+    const auto end = join(rank);
+    CHECK(end->rank() == rank);
+    CHECK(end->size() == problem.ranks());
+    CHECK(end->transport() == (problem.ranks() == 1 ? "alone" : transport));
+    said[rank] = rounds(*end, problem, count, totals);
+  });
   for (std::uint32_t rank = 0; rank < problem.ranks(); ++rank) {
     CAPTURE(rank);
     CHECK(thrown[rank] == "");
@@ -63,33 +67,41 @@ void check_all(const Problem& problem, const std::vector<std::string>& thrown,
 }
 
 void check_local(const Problem& problem, std::uint32_t count) {
-  const auto totals = totals_of(problem, count);
   comm::LocalGroup group(problem.plan());
-  std::vector<std::string> said(problem.ranks());
-  const auto thrown = test::as_threads(problem.ranks(), [&](std::uint32_t rank) {
-    std::vector<float> result(problem.size());
-    const auto end = group.rank(rank, result);
-    said[rank] = rounds(*end, problem, result, count, totals);
-  });
-  check_all(problem, thrown, said);
+  check(problem, count, "threads", [&](std::uint32_t rank) { return group.rank(rank); });
 }
 
-void check_tcp(test::Nodes& nodes, const Problem& problem, std::uint32_t count,
-               std::uint32_t generation, const comm::TcpTuning& tuning = {}) {
-  const auto totals = totals_of(problem, count);
-  std::vector<std::string> said(problem.ranks());
-  const auto thrown = test::as_threads(problem.ranks(), [&](std::uint32_t rank) {
-    std::vector<float> result(problem.size());
-    comm::TcpGroup own = nodes.group(rank, generation);
-    own.members.resize(problem.ranks());
-    const auto end = nodes.meshes[rank]->connect(own, problem.plan(), result,
-                                                 net::Milliseconds(10000), tuning);
-    CHECK(end->rank() == rank);
-    CHECK(end->size() == problem.ranks());
-    said[rank] = rounds(*end, problem, result, count, totals);
-  });
-  check_all(problem, thrown, said);
+void check_one_mapping(const Problem& problem, std::uint32_t count) {
+  test::OneMapping group(problem.plan());
+  check(problem, count, "one mapping", [&](std::uint32_t rank) { return group.rank(rank); });
 }
+
+// Nodes of each way, for facts that hold for both; every call is a generation of its own.
+class Meshes {
+ public:
+  explicit Meshes(std::uint32_t count) {
+    for (const test::Way& way : test::kWays) {
+      nodes_.push_back(std::make_unique<test::Nodes>(count, way.transport));
+    }
+  }
+
+  void check(const Problem& problem, std::uint32_t count, const comm::TcpTuning& tuning = {}) {
+    ++generation_;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const std::string& name = test::kWays[i].name;
+      CAPTURE(name);
+      ::check(problem, count, name, [&](std::uint32_t rank) {
+        comm::MeshGroup own = nodes_[i]->group(rank, generation_);
+        own.members.resize(problem.ranks());
+        return nodes_[i]->meshes[rank]->connect(own, problem.plan(), net::Milliseconds(10000), tuning);
+      });
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<test::Nodes>> nodes_;
+  std::uint32_t generation_ = 0;
+};
 
 const std::vector<std::pair<std::uint64_t, std::uint64_t>> kBuckets = {
     {0, 1}, {1, 3}, {3, 3}, {3, 40}, {40, 1000}, {2000, 9000}};
@@ -108,18 +120,36 @@ TEST_CASE("local: every rank ends with the bits of the serial sum") {
   }
 }
 
-TEST_CASE("local: a rank alone whose part is the result is left alone") {
+TEST_CASE("one mapping: every rank ends with the bits of the serial sum") {
+  for (std::uint32_t ranks = 2; ranks <= 4; ++ranks) {
+    for (const std::uint32_t shards : {1U, 2U, 3U, 8U, 20U}) {
+      CAPTURE(ranks);
+      CAPTURE(shards);
+      Problem problem = test::dealt(shards, ranks, 1);
+      problem.buckets = kBuckets;
+      check_one_mapping(problem, 20);
+    }
+  }
+}
+
+TEST_CASE("one mapping: buckets of many chunks, borders anywhere, many rounds") {
+  Problem problem;
+  problem.shards = 3;
+  problem.held = {{0, 2}, {1}};
+  problem.buckets = {{5, 60001}, {60001, 60002}, {60002, 76400}};
+  check_one_mapping(problem, 100);
+}
+
+TEST_CASE("local: the part of a rank alone is the result") {
   Problem problem = test::dealt(8, 1, 1);
   problem.buckets = {{0, 100}};
   comm::LocalGroup group(problem.plan());
-  std::vector<float> result = problem.parts(0, 0)[0];
-  const std::vector<float> before = result;
-  const auto end = group.rank(0, result);
-  const float* part = result.data();
-  end->start(0, std::span(&part, 1));
+  const auto end = group.rank(0);
+  test::contribute(*end, problem, 0);
+  CHECK(end->part(0).data() == end->result().data());
+  end->start(0);
   end->wait(0);
-  CHECK(result == before);
-  CHECK(result == problem.total(0));
+  CHECK(std::ranges::equal(end->result(), problem.total(0)));
 }
 
 TEST_CASE("local: several own parts are added in the order of the tree") {
@@ -129,50 +159,44 @@ TEST_CASE("local: several own parts are added in the order of the tree") {
   plan.parts_of_rank[0].clear();
   for (std::uint32_t s = 0; s < 20; ++s) plan.parts_of_rank[0].push_back({s, s + 1});
   comm::LocalGroup group(plan);
-  std::vector<float> result(problem.size());
-  const auto end = group.rank(0, result);
-  std::vector<std::vector<float>> parts(20, std::vector<float>(problem.size()));
-  std::vector<const float*> pointers;
+  const auto end = group.rank(0);
   for (std::uint32_t s = 0; s < 20; ++s) {
-    for (std::size_t i = 0; i < parts[s].size(); ++i) parts[s][i] = Problem::leaf(0, s, i);
-    pointers.push_back(parts[s].data());
+    const std::span<float> part = end->part(s);
+    for (std::size_t i = 0; i < part.size(); ++i) part[i] = Problem::leaf(0, s, i);
   }
-  end->start(5, pointers);
+  end->start(5);
   end->wait(5);
   const auto total = problem.total(0);
-  CHECK(std::memcmp(&result[2000], &total[2000], 7000 * 4) == 0);
+  CHECK(std::memcmp(&end->result()[2000], &total[2000], 7000 * 4) == 0);
 }
 
-TEST_CASE("tcp: every rank ends with the bits of the serial sum") {
+TEST_CASE("mesh: every rank ends with the bits of the serial sum") {
   for (std::uint32_t ranks = 1; ranks <= 5; ++ranks) {
-    test::Nodes nodes(ranks);
-    std::uint32_t generation = 0;
+    Meshes meshes(ranks);
     for (std::uint32_t shards = 1; shards <= 20; shards += ranks < 4 ? 1 : 3) {
       CAPTURE(ranks);
       CAPTURE(shards);
       Problem problem = test::dealt(shards, ranks, 2);
       problem.buckets = kBuckets;
       // Both ways to add, and pieces smaller than a bucket.
-      check_tcp(nodes, problem, 3, ++generation, {4096, 2048});
+      meshes.check(problem, 3, {4096, 2048});
     }
   }
 }
 
-TEST_CASE("tcp: aligned shares, several rounds in a row, one round and two") {
-  test::Nodes nodes(3);
-  std::uint32_t generation = 0;
+TEST_CASE("mesh: aligned shares, several rounds in a row, one round and two") {
+  Meshes meshes(3);
   for (const std::uint64_t one_round : {std::uint64_t{0}, std::uint64_t{1} << 30}) {
     Problem problem;
     problem.shards = 6;
     problem.held = {{0, 1}, {2, 3}, {4, 5}};
     problem.buckets = {{0, 5000}, {5000, 5010}, {6000, 30000}};
-    check_tcp(nodes, problem, 60, ++generation, {one_round, 4096});
+    meshes.check(problem, 60, {one_round, 4096});
   }
 }
 
-TEST_CASE("tcp: ranks without any shard take part") {
-  test::Nodes nodes(4);
-  std::uint32_t generation = 0;
+TEST_CASE("mesh: ranks without any shard take part") {
+  Meshes meshes(4);
   for (const std::uint64_t one_round : {std::uint64_t{0}, std::uint64_t{1} << 30}) {
     for (std::uint32_t owner = 0; owner < 4; ++owner) {
       Problem problem;
@@ -180,33 +204,33 @@ TEST_CASE("tcp: ranks without any shard take part") {
       problem.held.resize(4);
       problem.held[owner] = {0, 1};
       problem.buckets = {{0, 7}, {7, 4000}};
-      check_tcp(nodes, problem, 10, ++generation, {one_round, 4096});
+      meshes.check(problem, 10, {one_round, 4096});
     }
   }
 }
 
-TEST_CASE("tcp: megabytes, in pieces of the usual size") {
-  test::Nodes nodes(2);
+TEST_CASE("mesh: megabytes, in pieces of the usual size") {
+  Meshes meshes(2);
   Problem problem;
   problem.shards = 3;
   problem.held = {{0, 2}, {1}};
   problem.buckets = {{0, 300000}, {300000, 1100000}};
-  check_tcp(nodes, problem, 3, 1);
+  meshes.check(problem, 3);
 }
 
-TEST_CASE("tcp: empty buckets alone, records without bytes, no bucket at all") {
-  test::Nodes nodes(3);
+TEST_CASE("mesh: empty buckets alone, records without bytes, no bucket at all") {
+  Meshes meshes(3);
   Problem problem = test::dealt(4, 3, 3);
   problem.buckets = {{0, 0}, {5, 5}};
-  check_tcp(nodes, problem, 20, 1);
+  meshes.check(problem, 20);
   problem.buckets.clear();
-  check_tcp(nodes, problem, 20, 2);
+  meshes.check(problem, 20);
   problem.record_bytes = 0;
   problem.buckets = {{0, 10}};
-  check_tcp(nodes, problem, 20, 3);
+  meshes.check(problem, 20);
 }
 
-TEST_CASE("tcp, local: gather gives everyone's bytes in rank order") {
+TEST_CASE("mesh, local: gather gives everyone's bytes in rank order") {
   const std::vector<std::uint32_t> sizes = {3, 0, 70000};
   const auto mine = [&](std::uint32_t rank, std::uint32_t call) {
     return test::record_of(sizes[rank], call, rank);
@@ -226,14 +250,18 @@ TEST_CASE("tcp, local: gather gives everyone's bytes in rank order") {
   Problem problem = test::dealt(4, 3, 3);
   problem.buckets = {{0, 10}};
   comm::LocalGroup group(problem.plan());
-  test::Nodes nodes(3);
-  const auto thrown = test::as_threads(3, [&](std::uint32_t rank) {
-    std::vector<float> result(10);
-    const auto local = group.rank(rank, result);
-    if (!calls(*local)) throw std::runtime_error("local: other bytes");
-    const auto tcp = nodes.meshes[rank]->connect(nodes.group(rank), problem.plan(), result,
-                                                 net::Milliseconds(10000));
-    if (!calls(*tcp)) throw std::runtime_error("tcp: other bytes");
-  });
-  for (const std::string& what : thrown) CHECK(what == "");
+  const auto all_equal = [&](const std::function<std::unique_ptr<comm::Communicator>(std::uint32_t)>& join) {
+    const auto thrown = test::as_threads(3, [&](std::uint32_t rank) {
+      if (!calls(*join(rank))) throw std::runtime_error("other bytes");
+    });
+    for (const std::string& what : thrown) CHECK(what == "");
+  };
+  all_equal([&](std::uint32_t rank) { return group.rank(rank); });
+  for (const test::Way& way : test::kWays) {
+    CAPTURE(way.name);
+    test::Nodes nodes(3, way.transport);
+    all_equal([&](std::uint32_t rank) {
+      return nodes.meshes[rank]->connect(nodes.group(rank), problem.plan(), net::Milliseconds(10000));
+    });
+  }
 }

@@ -73,7 +73,7 @@ class World {
   void arrive() {
     const NodeId id = ++last_id_;
     nodes_[id].outbox.push_back(event::Arrived{
-        id, "10.0.0.1", "10.0.0.9", Hello{.protocol = 1, .version = "dl 1", .host = "h", .pid = id, .threads = 1 + id % 3, .kernel = "", .mesh_port = 1}});
+        id, "10.0.0.1", "10.0.0.9", Hello{.protocol = kProtocol, .version = "dl 1", .host = "h", .pid = id, .threads = 1 + id % 3, .kernel = "", .mesh_port = 1}});
   }
 
   NodeId any_node() {

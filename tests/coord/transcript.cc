@@ -74,7 +74,7 @@ std::string value(const std::map<std::string, std::string>& pairs, const char* k
 }
 
 Event arrive(NodeId node, const std::map<std::string, std::string>& given) {
-  Hello hello{.protocol = static_cast<std::uint32_t>(std::stoul(value(given, "protocol", "1"))),
+  Hello hello{.protocol = static_cast<std::uint32_t>(std::stoul(value(given, "protocol", std::to_string(kProtocol)))),
               .version = value(given, "version", "dl 1"),
               .host = "h" + std::to_string(node),
               .pid = node * 11,

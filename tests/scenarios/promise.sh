@@ -23,6 +23,7 @@ fact "one node trains and names its parameters" test ${#wanted} = 64
 for nodes in 2 3 4; do
   fact "$nodes nodes: the same bits" same "$(train "n$nodes" --spawn $nodes)" "$wanted"
 done
+fact "three nodes, told to use TCP: the same bits" same "$(train tcp --spawn 3 --transport tcp)" "$wanted"
 fact "two threads: the same bits" same "$(train t2 --spawn 1 --threads 2)" "$wanted"
 fact "three nodes of two threads, balanced: the same bits" \
   same "$(train t2n3 --spawn 3 --threads 2 --assign balanced)" "$wanted"

@@ -90,10 +90,10 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
                 }};
         train::Sync sync(
             config, replica, data, mine,
-            [&](const comm::SumPlan& plan, std::span<float> result) {
+            [&](const comm::SumPlan& plan) {
               const std::lock_guard lock(mutex);
               if (!group) group = std::make_unique<comm::LocalGroup>(plan);
-              return group->rank(r, result);
+              return group->rank(r);
             },
             hooks);
         out.ending = sync.run();

@@ -121,6 +121,7 @@ cli::Table option_table() {
       .option("hung-after", "TIME", "a node whose work stands still for so long is lost", "60s")
       .option("threads", "N", "compute threads of a spawned node", "1")
       .option("kernel", "NAME", "of spawned nodes: automatic, avx512, avx2 or scalar", "automatic")
+      .option("transport", "HOW", "between spawned nodes: auto or tcp", "auto")
       .group("Checkpoints and output")
       .option("checkpoint-every", "N", "steps between checkpoints; 0: every epoch", "0")
       .option("keep", "N", "checkpoints to keep", "3")
@@ -166,7 +167,8 @@ Options read_options(const cli::Given& given) {
     fail(Exit::usage, "--hung-after: {} is shorter than 1s", shown(given.text("hung-after")));
   }
   o.node_words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
-                  given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--log-format",
+                  given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--transport",
+                  given.choice("transport", {"auto", "tcp"}), "--log-format",
                   given.choice("log-format", {"text", "json"})};
   if (given.flag("quiet")) o.node_words.push_back("-q");
   if (given.flag("verbose")) o.node_words.push_back("-v");

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
       .option("data", "DIR", "the shards on this machine; default: where the coordinator has them")
       .option("threads", "N", "compute threads", "1")
       .option("kernel", "NAME", "automatic, avx512, avx2 or scalar; the bits are the same", "automatic")
+      .option("transport", "HOW", "between nodes: auto (shared memory on one host), or tcp", "auto")
       .option("wait", "TIME", "how long to wait for the coordinator", "60s")
       .config_file();
   return cli::run(table, argc, argv, [](const cli::Given& given, const Log& log) {
@@ -22,6 +23,9 @@ int main(int argc, char** argv) {
     options.data = given.text("data");
     options.threads = static_cast<unsigned>(given.count("threads", 1, 1024));
     options.kernel = given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"});
+    options.transport = given.choice("transport", {"auto", "tcp"}) == "tcp"
+                            ? comm::Transport::tcp
+                            : comm::Transport::automatic;
     options.wait_seconds = given.seconds("wait");
     return static_cast<Exit>(train::run_node(options, log));
   });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "comm/tcp.h"
+#include "comm/mesh.h"
 
 #include <algorithm>
 #include <map>
@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/workers.h"
+#include "comm/host.h"
+#include "comm/mesh_end.h"
 #include "comm/mesh_hello.h"
 #include "comm/solo.h"
 #include "comm/tcp_group.h"
@@ -27,34 +29,11 @@ constexpr Milliseconds kDialAgain(20);      // after a peer that closed before i
 constexpr std::size_t kMostWaiting = 4096;  // peers that came before our own Start
 constexpr std::uint32_t kHelloBytes = 256;
 
-class TcpCommunicator : public Communicator {
- public:
-  explicit TcpCommunicator(std::shared_ptr<TcpRounds> rounds) : rounds_(std::move(rounds)) {}
-  ~TcpCommunicator() override { rounds_->leave(); }
-
-  std::uint32_t rank() const override { return rounds_->group().rank; }
-  std::uint32_t size() const override {
-    return static_cast<std::uint32_t>(rounds_->group().members.size());
-  }
-  void start(std::size_t bucket, std::span<const float* const> partials) override {
-    rounds_->start(bucket, partials);
-  }
-  void wait(std::size_t bucket) override { rounds_->wait(bucket); }
-  void post(ByteView record) override { rounds_->post(record); }
-  ByteView collect() override { return rounds_->collect(); }
-  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override {
-    return rounds_->gather(mine, sizes);
-  }
-
- private:
-  std::shared_ptr<TcpRounds> rounds_;
-};
-
 }  // namespace
 
 // All of it on the loop.
-struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
-  explicit State(net::Loop& its_loop) : loop(its_loop) {}
+struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
+  State(net::Loop& its_loop, Transport its_transport) : loop(its_loop), transport(its_transport) {}
 
   struct Waiting {
     MeshHello hello;
@@ -106,7 +85,7 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
 
   bool claims(const MeshHello& hello) const {
     if (!rounds) return false;
-    const TcpGroup& group = rounds->group();
+    const MeshGroup& group = rounds->group();
     return hello.run_id == group.run_id && hello.generation == group.generation &&
            hello.rank > group.rank && hello.rank < group.members.size() && !rounds->has(hello.rank);
   }
@@ -114,23 +93,25 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
   void claim(const std::shared_ptr<Connection>& connection, const MeshHello& hello) {
     connection->send(own_hello(), hello.generation);
     connection->flush();
-    join(hello.rank, connection);
+    join(hello, connection);
   }
 
-  void join(std::uint32_t rank, const std::shared_ptr<Connection>& connection) {
+  void join(const MeshHello& hello, const std::shared_ptr<Connection>& connection) {
     connection->bound(0);
     connection->idle_limit(Milliseconds(0));
-    rounds->add_peer(rank, connection);
+    rounds->add_peer(hello.rank, connection, !host.empty() && hello.host.str() == host);
   }
 
   MeshHello own_hello() const {
-    const TcpGroup& group = rounds->group();
-    return {net::Text<64>(group.run_id), group.generation, group.rank};
+    const MeshGroup& group = rounds->group();
+    return {net::Text<64>(group.run_id), group.generation, group.rank, net::Text<32>(host)};
   }
 
   void begin(std::shared_ptr<TcpRounds> with, Milliseconds patience) {
     rounds = std::move(with);
     newest = rounds->group().generation;
+    // Of another run it is another one, so that it tells nothing elsewhere.
+    host = transport == Transport::tcp ? "" : host_identity(rounds->group().run_id);
     deadline_ns = monotonic_ns() + patience.count() * 1'000'000;
     end_dialling();
     if (newest <= aborted_generation) {
@@ -200,14 +181,14 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
   void answered(std::uint32_t rank, const Header& header, ByteView payload) {
     if (header.type != net::Type::mesh_hello) fail(Exit::data, "a peer that does not say hello");
     const auto hello = net::decode<MeshHello>(payload);
-    const TcpGroup& group = rounds->group();
+    const MeshGroup& group = rounds->group();
     if (hello.run_id != group.run_id || hello.generation != group.generation ||
         hello.rank != rank) {
       fail(Exit::disagree, "rank {} of generation {} answers, and rank {} of generation {} was called",
            hello.rank, hello.generation, rank, group.generation);
     }
     const std::shared_ptr<Connection> connection = std::move(dialled[rank].connection);
-    join(rank, connection);
+    join(hello, connection);
   }
 
   void end_dialling() { dialled.clear(); }
@@ -223,7 +204,7 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
       aborted_generation = generation;
       aborted_reason = reason;
     }
-    if (solo_generation <= generation && solo) solo->set(reason);
+    if (solo_generation <= generation && solo) solo->abort(reason);
     if (!rounds || rounds->group().generation > generation) return;
     end_dialling();
     rounds->abort(reason);
@@ -237,11 +218,13 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
   };
 
   net::Loop& loop;
+  const Transport transport;
   std::unique_ptr<net::Listener> listener;
   std::vector<std::shared_ptr<Connection>> strangers;  // have not said hello
   std::vector<Waiting> waiting;                         // of a generation to come
   std::shared_ptr<TcpRounds> rounds;
-  std::shared_ptr<AbortFlag> solo;
+  std::string host;  // own host_identity(); empty: no shared memory
+  std::shared_ptr<Alarm> solo;
   std::uint32_t solo_generation = 0;
   std::map<std::uint32_t, Peer> dialled;
   std::uint32_t newest = 0;
@@ -250,8 +233,8 @@ struct TcpMesh::State : std::enable_shared_from_this<TcpMesh::State> {
   std::string aborted_reason;
 };
 
-TcpMesh::TcpMesh(net::Loop& loop, const net::Address& listen)
-    : state_(std::make_shared<State>(loop)) {
+Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport)
+    : state_(std::make_shared<State>(loop, transport)) {
   loop.call([&] {
     flush_denormals();  // the loop's thread adds
     state_->listener = std::make_unique<net::Listener>(
@@ -261,7 +244,7 @@ TcpMesh::TcpMesh(net::Loop& loop, const net::Address& listen)
   });
 }
 
-TcpMesh::~TcpMesh() {
+Mesh::~Mesh() {
   net::Loop& loop = state_->loop;
   loop.call([&] {
     state_->listener.reset();
@@ -272,29 +255,28 @@ TcpMesh::~TcpMesh() {
   });
 }
 
-std::uint16_t TcpMesh::port() const { return state_->listener->port(); }
+std::uint16_t Mesh::port() const { return state_->listener->port(); }
 
-std::unique_ptr<Communicator> TcpMesh::connect(const TcpGroup& group, const SumPlan& plan,
-                                               std::span<float> result, Milliseconds patience,
-                                               const TcpTuning& tuning) {
+std::unique_ptr<Communicator> Mesh::connect(const MeshGroup& group, const SumPlan& plan,
+                                               Milliseconds patience, const TcpTuning& tuning) {
   if (group.members.size() != plan.ranks() || group.rank >= plan.ranks()) {
     fail(Exit::bug, "a plan for {} ranks, and rank {} of {} members", plan.ranks(), group.rank,
          group.members.size());
   }
   net::Loop& loop = state_->loop;
   if (plan.ranks() == 1) {
-    auto flag = std::make_shared<AbortFlag>();
+    auto flag = std::make_shared<Alarm>();
     loop.call([&] {
       state_->newest = group.generation;
       state_->solo = flag;
       state_->solo_generation = group.generation;
-      if (group.generation <= state_->aborted_generation) flag->set(state_->aborted_reason);
+      if (group.generation <= state_->aborted_generation) flag->abort(state_->aborted_reason);
     });
     flag->check();
-    return std::make_unique<Solo>(plan, result, flag);
+    return std::make_unique<Solo>(plan, flag);
   }
-  auto rounds = std::make_shared<TcpRounds>(loop, group, plan, result, tuning);
-  auto communicator = std::make_unique<TcpCommunicator>(rounds);
+  auto rounds = std::make_shared<TcpRounds>(loop, group, plan, tuning);
+  Membership membership(rounds);
   loop.call([&] { state_->begin(rounds, patience); });
   std::string text;
   for (const std::uint32_t rank : rounds->wait_for_peers(patience)) {
@@ -310,10 +292,10 @@ std::unique_ptr<Communicator> TcpMesh::connect(const TcpGroup& group, const SumP
                                    group.generation, static_cast<double>(patience.count()) * 1e-3,
                                    text));
   }
-  return communicator;
+  return mesh_end(std::move(membership), plan);
 }
 
-void TcpMesh::abort(std::uint32_t generation, const std::string& reason) {
+void Mesh::abort(std::uint32_t generation, const std::string& reason) {
   const auto now = [weak = std::weak_ptr(state_), generation, reason] {
     if (const auto state = weak.lock()) state->abort(generation, reason);
   };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Ranks that are processes, each connected with each other by TCP.
+// Ranks that are processes, each connected with each other by TCP. Where all of them are on one host
+// they find that out when they greet each other, and add in shared memory (comm/shared.h); their
+// connections then carry what is rare, and tell when a peer is gone. Everything else is here.
 //
-// How a sum is made. Every bucket is cut into pieces, and each rank owns an aligned slice of every
+// How a sum is made over TCP. Every bucket is cut into pieces, and each rank owns an aligned slice of every
 // piece. A rank sends the owner of a slice its parts of it (frame `part`); when all ranks' parts are
 // there the owner adds them in the order of the tree and sends the total to all (frame `result`): two
 // rounds, the bytes of a ring, the same bits whoever came first. Pieces are small enough that a total
@@ -29,12 +31,14 @@
 
 namespace dl::comm {
 
-struct TcpGroup {
+struct MeshGroup {
   std::string run_id;
   std::uint32_t generation = 0;
   std::uint32_t rank = 0;
   std::vector<net::Address> members;  // by rank, where each takes its peers in; the own one is not used
 };
+
+enum class Transport { automatic, tcp };
 
 struct TcpTuning {
   std::uint64_t one_round_bytes = 64 * 1024;  // buckets whose parts are together at most this long
@@ -46,27 +50,26 @@ struct TcpTuning {
 // Made and destroyed by any thread but the loop's, while the loop runs. connect() and what it returns
 // belong to the training thread; a Communicator must be gone before its mesh. abort() is for any
 // thread.
-class TcpMesh {
+class Mesh {
  public:
-  // Listens; fails with 73.
-  TcpMesh(net::Loop& loop, const net::Address& listen);
-  ~TcpMesh();
-  TcpMesh(const TcpMesh&) = delete;
-  TcpMesh& operator=(const TcpMesh&) = delete;
+  // Listens; fails with 73. `tcp`: no shared memory with anybody.
+  Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic);
+  ~Mesh();
+  Mesh(const Mesh&) = delete;
+  Mesh& operator=(const Mesh&) = delete;
 
   std::uint16_t port() const;
 
   // Connects with every other member: dials those of lower rank, waits for those of higher rank, who
   // may have come before. Throws RoundAborted after abort(), and when `patience` ends, naming the
-  // ranks that are missing. `result` spans the full vector and outlives the Communicator, as the mesh
-  // does. Plans must be equal on all ranks. A group of one connects with nobody and adds as LocalGroup
-  // does. Only one Communicator at a time, generations ascending.
+  // ranks that are missing. The mesh outlives the Communicator. Plans must be equal on all ranks. A
+  // group of one connects with nobody and adds as LocalGroup does. Only one Communicator at a time,
+  // generations ascending.
   //
   // Destroying the Communicator lets out what is still to be sent, then closes. When a peer is lost,
   // its start(), wait() and collect() throw RoundAborted as soon as they need that peer.
-  std::unique_ptr<Communicator> connect(const TcpGroup& group, const SumPlan& plan,
-                                        std::span<float> result, net::Milliseconds patience,
-                                        const TcpTuning& tuning = {});
+  std::unique_ptr<Communicator> connect(const MeshGroup& group, const SumPlan& plan,
+                                        net::Milliseconds patience, const TcpTuning& tuning = {});
 
   // Makes connect(), start(), wait() and collect() of every generation up to this one throw
   // RoundAborted with the reason, at once, and from then on.

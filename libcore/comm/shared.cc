@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+#include "comm/shared.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace dl::comm {
+
+namespace {
+
+constexpr std::uint64_t kLine = 16;     // floats in a cache line
+constexpr std::uint64_t kChunk = 8192;  // floats; long against taking one, short against a bucket
+// A sleeper costs its waker a system call and is back after about as long as this.
+constexpr std::int64_t kSpinNs = 30'000;
+constexpr int kLooks = 32;  // between two looks at the clock
+
+void breathe() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+std::uint64_t first_line(const SumPlan::Bucket& range) { return range.begin / kLine * kLine; }
+
+std::uint64_t chunks_of(const SumPlan::Bucket& range) {
+  return range.begin == range.end ? 0 : (range.end - first_line(range) + kChunk - 1) / kChunk;
+}
+
+}  // namespace
+
+SharedSums::SharedSums(const SumPlan& plan, std::uint32_t rank, std::shared_ptr<Memory> memory,
+                       std::shared_ptr<Alarm> alarm)
+    : ranks_(plan.ranks()),
+      rank_(rank),
+      record_bytes_(plan.record_bytes),
+      parts_(plan),
+      sum_(plan.shards, parts_.ranges()),
+      layout_(plan),
+      memory_(std::move(memory)),
+      vectors_(memory_->bytes().data() + layout_.vectors(), parts_.count() + 1, plan.size()),
+      alarm_(std::move(alarm)),
+      operands_(parts_.count()) {
+  if (memory_->bytes().size() < layout_.bytes()) fail(Exit::bug, "a segment that is too short");
+  for (const SumPlan::Bucket& range : plan.buckets) buckets_.push_back({range, chunks_of(range)});
+  alarm_->on_raise([this] { ring_loudly(bell(rank_)); });
+}
+
+SharedSums::~SharedSums() {
+  alarm_->on_raise({});
+  store(layout_.left(rank_), 1);
+  ring_all();
+}
+
+std::uint64_t SharedSums::load(std::size_t offset) const {
+  auto& word = *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + offset);
+  return std::atomic_ref(word).load();
+}
+
+void SharedSums::store(std::size_t offset, std::uint64_t value) {
+  auto& word = *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + offset);
+  std::atomic_ref(word).store(value);
+}
+
+BellWords& SharedSums::bell(std::uint32_t rank) const {
+  return *reinterpret_cast<BellWords*>(memory_->bytes().data() + layout_.bell(rank));
+}
+
+void SharedSums::ring_all() const {
+  for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+    if (rank != rank_) ring(bell(rank));
+  }
+}
+
+void SharedSums::start(std::size_t bucket) {
+  alarm_->check();
+  Bucket& own = buckets_.at(bucket);
+  ++own.rounds;
+  own.open = true;
+  store(layout_.starts(rank_, bucket), own.rounds);
+  ring_all();
+}
+
+void SharedSums::wait(std::size_t bucket) {
+  until([&] { return done(bucket); });
+}
+
+void SharedSums::post(ByteView record) {
+  if (record.size() != record_bytes_) fail(Exit::bug, "a record of {} bytes", record.size());
+  ++posts_;
+  std::byte* const all = memory_->bytes().data() + layout_.records(posts_);
+  std::copy(record.begin(), record.end(), all + std::size_t{record_bytes_} * rank_);
+  store(layout_.posts(rank_), posts_);
+  ring_all();
+}
+
+ByteView SharedSums::collect() {
+  until([&] {
+    for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+      if (load(layout_.posts(rank)) < posts_) return false;
+    }
+    return true;
+  });
+  return memory_->bytes().subspan(layout_.records(posts_), std::size_t{record_bytes_} * ranks_);
+}
+
+bool SharedSums::done(std::size_t bucket) const {
+  const Bucket& own = buckets_[bucket];
+  return load(layout_.added(bucket)) >= own.rounds * own.chunks;
+}
+
+bool SharedSums::all_started(std::size_t bucket) const {
+  for (std::uint32_t rank = 0; rank < ranks_; ++rank) {
+    if (load(layout_.starts(rank, bucket)) < buckets_[bucket].rounds) return false;
+  }
+  return true;
+}
+
+bool SharedSums::can_work() const {
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    const Bucket& own = buckets_[b];
+    if (own.open && load(layout_.taken(b)) < own.rounds * own.chunks && all_started(b)) return true;
+  }
+  return false;
+}
+
+// One chunk of whatever is there to be added.
+bool SharedSums::work() {
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    if (!buckets_[b].open) continue;
+    if (done(b)) {
+      buckets_[b].open = false;
+      continue;
+    }
+    std::uint64_t chunk = 0;
+    if (!all_started(b) || !take(b, chunk)) continue;
+    add(b, chunk);
+    return true;
+  }
+  return false;
+}
+
+bool SharedSums::take(std::size_t bucket, std::uint64_t& chunk) {
+  const Bucket& own = buckets_[bucket];
+  const std::uint64_t begin = (own.rounds - 1) * own.chunks;
+  auto& word =
+      *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + layout_.taken(bucket));
+  const std::atomic_ref taken(word);
+  std::uint64_t next = taken.load();
+  // All chunks of the rounds before are taken; below `begin` only a peer's scribbling leads.
+  while (next >= begin && next < begin + own.chunks) {
+    if (!taken.compare_exchange_weak(next, next + 1)) continue;
+    chunk = next - begin;
+    return true;
+  }
+  return false;
+}
+
+void SharedSums::add(std::size_t bucket, std::uint64_t chunk) {
+  const Bucket& own = buckets_[bucket];
+  const std::uint64_t at = first_line(own.range) + chunk * kChunk;
+  const std::uint64_t begin = std::max(own.range.begin, at);
+  const std::uint64_t end = std::min(own.range.end, at + kChunk);
+  for (std::size_t i = 0; i < operands_.size(); ++i) operands_[i] = vectors_[i].data() + begin;
+  sum_.add(operands_, vectors_[operands_.size()].data() + begin, end - begin);
+  auto& word =
+      *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + layout_.added(bucket));
+  if (std::atomic_ref(word).fetch_add(1) + 1 == own.rounds * own.chunks) ring_all();
+}
+
+// Whether something of the rounds that this rank has begun is still to come from that one.
+bool SharedSums::owes(std::uint32_t rank) const {
+  if (load(layout_.posts(rank)) < posts_) return true;
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    if (load(layout_.starts(rank, b)) < buckets_[b].rounds && buckets_[b].chunks > 0) return true;
+  }
+  return false;
+}
+
+void SharedSums::check() const {
+  if (alarm_->words() == 0) return;
+  alarm_->check();
+  for (const Alarm::Lost& lost : alarm_->lost()) {
+    if (load(layout_.left(lost.rank)) == 0 || owes(lost.rank)) throw RoundAborted(lost.reason);
+  }
+}
+
+void SharedSums::until(const std::function<bool()>& met) {
+  alarm_->check();
+  std::int64_t since = 0;
+  while (!met()) {
+    if (work()) {
+      since = 0;
+      continue;
+    }
+    const std::uint32_t heard = alarm_->words();
+    check();
+    const std::int64_t now = monotonic_ns();
+    if (since == 0) since = now;
+    if (now - since < kSpinNs) {
+      for (int i = 0; i < kLooks && !met(); ++i) breathe();
+    } else {
+      sleep_unless(bell(rank_), [&] { return met() || can_work() || alarm_->words() != heard; });
+      since = 0;
+    }
+  }
+}
+
+}  // namespace dl::comm
