@@ -131,6 +131,20 @@ double Given::seconds(std::string_view name) const {
   return value * factor->second;
 }
 
+std::uint64_t Given::bytes(std::string_view name, std::uint64_t least) const {
+  const std::string given = text(name);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
+  const std::string unit(end, given.data() + given.size() - end);
+  const std::map<std::string, unsigned> units = {{"", 0}, {"K", 10}, {"M", 20}, {"G", 30}, {"T", 40}};
+  const auto shift = units.find(unit);
+  if (error != std::errc() || shift == units.end() || value > (UINT64_MAX >> 1 >> shift->second) ||
+      value << shift->second < least) {
+    refuse(name, fmt::format("a size such as 64M or 1G, at least {}K", least >> 10));
+  }
+  return value << shift->second;
+}
+
 Table::Table(std::string tool, std::string usage, std::string about)
     : tool_(std::move(tool)), usage_(std::move(usage)), about_(std::move(about)) {
   group("General");

@@ -40,6 +40,7 @@ class Given {
   double positive(std::string_view name, double most) const;
   std::string choice(std::string_view name, const std::vector<std::string>& choices) const;
   double seconds(std::string_view name) const;  // "90", "90s", "5m", "1h", "250ms"
+  std::uint64_t bytes(std::string_view name, std::uint64_t least) const;  // "64M", "1G", "65536"; powers of 1024
   const std::vector<std::string>& arguments() const { return arguments_; }
   // Every option that was given, with its text, for messages and comparison.
   const std::map<std::string, std::string, std::less<>>& values() const { return values_; }

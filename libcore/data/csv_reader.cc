@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cctype>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "data/number.h"
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::size_t kBuffer = std::size_t{1} << 20;
 constexpr std::size_t kLongestRow = std::size_t{1} << 28;
+constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
@@ -65,7 +68,7 @@ void CsvReader::open(std::size_t file) {
   const std::size_t behind = at_;
   at_ = start;
   header_ = options_.header ? *options_.header
-                            : tell_header(head(), last_, separator_, options_.label);
+                            : tell_header(head(), last_, separator_, options_.label, options_.missing);
   if (header_) {
     names_ = record_.cells;
     for (const std::string& name : names_) {
@@ -138,14 +141,48 @@ std::string CsvReader::column_place(std::uint32_t column) const {
 }
 
 std::string CsvReader::label_place() const {
-  const auto at = std::find(places_.begin(), places_.end(), kLabelCell);
-  return column_place(static_cast<std::uint32_t>(at - places_.begin()));
+  const auto at = std::find_if(uses_.begin(), uses_.end(), [](const CellUse& use) {
+    return use.kind == CellUse::Kind::label;
+  });
+  return at == uses_.end() ? "the label" : column_place(static_cast<std::uint32_t>(at - uses_.begin()));
 }
 
-void CsvReader::plan(std::vector<std::int32_t> places) {
-  places_ = std::move(places);
-  width_ = static_cast<std::uint32_t>(
-      std::count_if(places_.begin(), places_.end(), [](std::int32_t p) { return p >= 0; }));
+std::vector<Record> CsvReader::look(std::size_t most) const {
+  std::string_view text(buffer_.data() + at_, end_ - at_);
+  std::vector<Record> records;
+  Record record;
+  while (!text.empty() && records.size() < most &&
+         split_record(text, separator_, last_, record) == RecordEnd::whole) {
+    if (!record.blank()) records.push_back(record);
+  }
+  return records;
+}
+
+void CsvReader::plan(std::vector<CellUse> uses) {
+  uses_ = std::move(uses);
+  width_ = 0;
+  number_places_.clear();
+  for (const CellUse& use : uses_) {
+    number_places_.push_back(use.kind == CellUse::Kind::number ? static_cast<std::int32_t>(use.place) : -1);
+    width_ += use.kind >= CellUse::Kind::number;
+    if (use.kind == CellUse::Kind::key) keys_ = std::make_unique<Keys>();
+  }
+  for (const std::string& text : options_.missing) {
+    if (const auto number = parse_number(text)) missing_numbers_.push_back(*number);
+  }
+}
+
+bool CsvReader::is_missing(std::string_view text) const {
+  return std::find(options_.missing.begin(), options_.missing.end(), text) != options_.missing.end();
+}
+
+void CsvReader::drop_missing_numbers(double* values) const {
+  for (const std::int32_t place : number_places_) {
+    if (place < 0) continue;
+    for (const double number : missing_numbers_) {
+      if (values[place] == number) values[place] = kMissing;
+    }
+  }
 }
 
 std::string CsvReader::place() const { return fmt::format("{}: row {}", source_->name(), row_); }
@@ -162,24 +199,49 @@ bool CsvReader::next(double* values, std::string_view& label) {
   }
 }
 
-// A row without quotes, whole in the buffer, whose numbers are all right; false leaves it alone.
+// A cell without quotes, the blanks around it aside; `at` moves to what ends it.
+std::string_view CsvReader::take_text(const char*& at) const {
+  const char* const begin = at;
+  while (*at != separator_ && *at != '\n' && *at != '"') ++at;
+  if (*at == '\n' && at > begin && at[-1] == '\r') --at;
+  const char* end = at;
+  while (end > begin && (end[-1] == ' ' || end[-1] == '\t')) --end;
+  return {begin, static_cast<std::size_t>(end - begin)};
+}
+
+// What is not scanned as a number; false where the text is refused.
+bool CsvReader::use_text(const CellUse& use, std::string_view text, double* values,
+                         std::string_view& label) {
+  switch (use.kind) {
+    case CellUse::Kind::ignored: return true;
+    case CellUse::Kind::label: label = text; return !is_missing(text);
+    case CellUse::Kind::key: values[use.place] = static_cast<double>((*keys_)(text)); return true;
+    case CellUse::Kind::number:
+      values[use.place] = kMissing;
+      return is_missing(text);
+    case CellUse::Kind::category: break;
+  }
+  if (is_missing(text)) {
+    values[use.place] = kMissing;
+    return true;
+  }
+  const std::uint32_t number = use.dictionary->number_of(text);
+  values[use.place] = number;
+  return number != Dictionary::kNoText;
+}
+
+// A row without quotes, whole in the buffer, whose cells are all right; false leaves it alone.
 bool CsvReader::next_fast(double* values, std::string_view& label) {
   const char* const limit = buffer_.data() + end_;
   const char* p = buffer_.data() + at_;
   const char separator = separator_;
-  const std::size_t columns = places_.size();
+  const std::int32_t* const places = number_places_.data();
+  const std::size_t columns = number_places_.size();
   for (std::size_t column = 0;;) {
     while (*p == ' ' && separator != ' ') ++p;
-    const std::int32_t place = places_[column];
-    if (place >= 0) {
-      if (scan_number(p, limit, values[place]) != Scan::number) return false;
-    } else {
-      const char* const begin = p;
-      while (*p != separator && *p != '\n' && *p != '"') ++p;
-      if (*p == '\n' && p > begin && p[-1] == '\r') --p;
-      const char* end = p;
-      while (end > begin && (end[-1] == ' ' || end[-1] == '\t')) --end;
-      if (place == kLabelCell) label = {begin, static_cast<std::size_t>(end - begin)};
+    const std::int32_t place = places[column];
+    if (place < 0 || scan_number(p, limit, values[place]) != Scan::number) {
+      if (!use_text(uses_[column], take_text(p), values, label)) return false;
     }
     if (++column == columns) break;
     if (*p != separator) return false;
@@ -189,6 +251,7 @@ bool CsvReader::next_fast(double* values, std::string_view& label) {
   if (*p != '\n' || (p >= limit && !last_)) return false;
   at_ = p >= limit ? end_ : static_cast<std::size_t>(p + 1 - buffer_.data());
   row_ = next_row_++;
+  if (!missing_numbers_.empty()) drop_missing_numbers(values);
   return true;
 }
 
@@ -216,17 +279,21 @@ bool CsvReader::next_slow(double* values, std::string_view& label) {
   if (split != RecordEnd::whole) refuse_split(split);
   if (record_.blank()) return false;
   if (record_.cells.size() != names_.size()) {
-    fail(Exit::data, "{}: {} cells, but {} has {}; each row must have as many", place(),
-         record_.cells.size(), header_ ? "the header" : "the first row", names_.size());
+    fail_row("{}: {} cells, but {} has {}; each row must have as many", place(),
+             record_.cells.size(), header_ ? "the header" : "the first row", names_.size());
   }
   for (std::uint32_t column = 0; column < names_.size(); ++column) {
     const std::string& cell = record_.cells[column];
-    if (places_[column] == kLabelCell) label = cell;
-    if (places_[column] < 0) continue;
-    const std::optional<double> value = parse_number(cell);
-    if (!value) refuse_number(column, cell);
-    values[places_[column]] = *value;
+    const CellUse& use = uses_[column];
+    const std::optional<double> number =
+        use.kind == CellUse::Kind::number ? parse_number(cell) : std::nullopt;
+    if (number) {
+      values[use.place] = *number;
+    } else if (!use_text(use, cell, values, label)) {
+      refuse_cell(column, cell);
+    }
   }
+  if (!missing_numbers_.empty()) drop_missing_numbers(values);
   return true;
 }
 
@@ -238,23 +305,31 @@ void CsvReader::refuse_split(RecordEnd split) const {
        place());
 }
 
-void CsvReader::refuse_number(std::uint32_t column, const std::string& cell) const {
+void CsvReader::refuse_cell(std::uint32_t column, const std::string& cell) const {
   const std::string where = fmt::format("{}, {}", place(), column_place(column));
+  if (uses_[column].kind == CellUse::Kind::label) {
+    fail_row("{}: the label is {}; fill it in or leave the row out", where,
+             cell.empty() ? "empty" : shown(cell) + ", which means missing");
+  }
+  if (uses_[column].kind == CellUse::Kind::category) {
+    fail_row("{}: {} is not UTF-8; convert the file first (iconv)", where, shown(cell));
+  }
   if (cell.empty()) {
-    fail(Exit::data, "{}: the cell is empty, a number is wanted; fill it in or leave the row out",
-         where);
+    fail_row("{}: the cell is empty, a number is wanted; fill it in or leave the row out", where);
   }
   double value = 0;
   const char* at = cell.data();
   const char* const end = at + cell.size();
   if (scan_number_slow(at, end, value) == Scan::too_large) {
-    fail(Exit::data, "{}: {} is too large for a float32", where, shown(cell));
+    fail_row("{}: {} is too large for a float32", where, shown(cell));
   }
   const auto [rest, error] = std::from_chars(cell.data(), end, value);
   if (error == std::errc() && rest == end && !std::isfinite(value)) {
-    fail(Exit::data, "{}: {} is not finite; fill it in or leave the row out", where, shown(cell));
+    fail_row("{}: {} is not finite; fill it in, or say --missing {}", where, shown(cell), cell);
   }
-  fail(Exit::data, "{}: {} is not a number; correct it or leave the row out", where, shown(cell));
+  fail_row("{}: {} is not a number; correct it, or say --missing {}{}", where, shown(cell), shown(cell),
+           std::isalpha(static_cast<unsigned char>(cell[0])) ? fmt::format(" or --category {}", shown(names_[column]))
+                                                            : "");
 }
 
 }  // namespace dl::data

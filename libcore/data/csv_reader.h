@@ -3,11 +3,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/byte_source.h"
+#include "data/dictionary.h"
+#include "data/key.h"
 #include "data/record.h"
 #include "data/row_source.h"
 
@@ -17,15 +20,21 @@ struct CsvOptions {
   std::optional<bool> header;     // whether each file begins with names; unset: told from the first file
   std::optional<char> separator;  // unset: told from the first file
   std::string label;              // a first row that contains this name is a header
+  std::vector<std::string> missing{};  // texts of a cell that holds nothing
 };
 
-// What becomes of each cell of a row: a place in the row of numbers, or one of:
-inline constexpr std::int32_t kLabelCell = -1;
-inline constexpr std::int32_t kIgnoredCell = -2;
+// What becomes of a column's cells.
+struct CellUse {
+  enum class Kind { ignored, label, number, category, key };
+  Kind kind = Kind::ignored;
+  std::uint32_t place = 0;           // in the row of numbers; not of a label
+  Dictionary* dictionary = nullptr;  // category: gives the texts' numbers; outlives the reader
+};
 
 // Reads files one after the other; every row must have as many cells as the first one. Holds one
 // buffer of at least 1 MiB, more where a single row is longer. Blank lines are passed over. Rows are
-// numbered as lines are, from 1, names and blank lines too.
+// numbered as lines are, from 1, names and blank lines too. A missing cell is NaN in the row of
+// numbers, but a missing label is a BadRow.
 class CsvReader : public RowSource {
  public:
   // Opens the first file: 66 where it cannot be read, 65 where it is empty.
@@ -41,8 +50,11 @@ class CsvReader : public RowSource {
   std::uint32_t find_column(const std::string& text) const;
   std::string column_place(std::uint32_t column) const;  // "column 4 ('kind')"
 
-  // Must be called once before next(): one entry per column; numbers' places are 0 .. width-1.
-  void plan(std::vector<std::int32_t> places);
+  // The rows at the beginning of the first file, as far as the buffer holds them, at most `most`.
+  std::vector<Record> look(std::size_t most) const;
+
+  // Must be called once before next(): one entry per column; the places are 0 .. width-1.
+  void plan(std::vector<CellUse> uses);
 
   std::uint32_t width() const override { return width_; }
   bool next(double* values, std::string_view& label) override;
@@ -56,8 +68,12 @@ class CsvReader : public RowSource {
   bool next_fast(double* values, std::string_view& label);
   RecordEnd take_record();
   bool next_slow(double* values, std::string_view& label);
+  std::string_view take_text(const char*& at) const;
+  bool use_text(const CellUse& use, std::string_view text, double* values, std::string_view& label);
+  bool is_missing(std::string_view text) const;
+  void drop_missing_numbers(double* values) const;
   [[noreturn]] void refuse_split(RecordEnd split) const;
-  [[noreturn]] void refuse_number(std::uint32_t column, const std::string& cell) const;
+  [[noreturn]] void refuse_cell(std::uint32_t column, const std::string& cell) const;
   bool is_names(const Record& record) const { return record.cells == names_; }
 
   std::vector<std::string> files_;
@@ -75,7 +91,10 @@ class CsvReader : public RowSource {
   bool header_ = false;
   char separator_ = ',';
   std::vector<std::string> names_;
-  std::vector<std::int32_t> places_;
+  std::vector<CellUse> uses_;
+  std::vector<std::int32_t> number_places_;  // by column; -1: its cells are no numbers
+  std::unique_ptr<Keys> keys_;               // where a column is the key
+  std::vector<double> missing_numbers_;      // missing texts that are numbers ("-999")
   std::uint32_t width_ = 0;
   Record record_;
 };

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "data/column_plan.h"
+#include "data/dictionary.h"
 #include "data/row_source.h"
 #include "data/schema.h"
 
@@ -18,18 +20,22 @@ struct InputOptions {
   std::string format = "auto";      // auto, csv, tsv, idx
   std::optional<bool> header;       // tables
   std::optional<char> separator;    // tables
-  std::string label;                // tables: name or number; empty: the last column
+  ColumnWishes columns;             // tables
   std::string labels;               // idx: the file of labels
   std::function<void()> interrupted;  // called where a signal interrupted a read; may throw
 };
 
 struct OpenedInput {
   std::unique_ptr<RowSource> rows;
-  Schema schema;  // without classes and scalings, which only the rows tell
+  Schema schema;  // without what only the rows tell: classes, scalings, categories
+  std::vector<Dictionary> dictionaries;  // by column; grow as rows are read
 };
 
 // 64 where the options do not fit the format, 65 and 66 as the readers do.
 OpenedInput open_input(const InputOptions& options);
+
+// The text for --write-schema: what is inferred of a table, and what the options say.
+std::string inferred_schema(const InputOptions& options);
 
 // Bytes of the files as they lie on disk; 0 where one is no regular file.
 std::uint64_t input_bytes(const std::vector<std::string>& files);

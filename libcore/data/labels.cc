@@ -54,10 +54,10 @@ Label Labels::find(std::string_view text, const RowSource& rows) {
 
 Label Labels::look_at(std::string_view text, const RowSource& rows) {
   if (text.empty()) {
-    fail(Exit::data, "{}: the label is empty; fill it in or leave the row out", place_of(rows));
+    fail_row("{}: the label is empty; fill it in or leave the row out", place_of(rows));
   }
   if (not_finite(text)) {
-    fail(Exit::data, "{}: {} is not finite; fill it in or leave the row out", place_of(rows),
+    fail_row("{}: {} is not finite; fill it in or leave the row out", place_of(rows),
          shown(text));
   }
   std::optional<double> number = parse_number(text);
@@ -67,11 +67,11 @@ Label Labels::look_at(std::string_view text, const RowSource& rows) {
     whole_ = whole_ && *number == std::trunc(*number);
   } else {
     if (!is_utf8(std::string(text))) {
-      fail(Exit::data, "{}: the label {} is not UTF-8; convert the file first (iconv)", place_of(rows),
+      fail_row("{}: the label {} is not UTF-8; convert the file first (iconv)", place_of(rows),
            shown(text));
     }
     if (wanted_ == Task::regression) {
-      fail(Exit::data, "{}: {} is not a number; correct it, or say --task classification",
+      fail_row("{}: {} is not a number; correct it, or say --task classification",
            place_of(rows), shown(text));
     }
     if (first_word_place_.empty()) {

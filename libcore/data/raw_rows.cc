@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "data/csv_reader.h"
+#include "data/dictionary.h"
+#include "data/encoder.h"
 #include "data/idx_reader.h"
 
 namespace dl::data {
@@ -15,6 +17,7 @@ namespace {
 struct Opened {
   std::unique_ptr<RowSource> rows;
   bool targets = false;
+  bool weights = false;
 };
 
 std::string shape_text(const std::vector<std::uint32_t>& shape) {
@@ -29,75 +32,148 @@ Opened open_idx(const Schema& schema, std::vector<std::string> files, const RawO
     fail(Exit::data, "{}: a sample has {} values, but the model was made for samples of {}",
          files[0], shape_text(reader->shape()), shape_text(schema.input.shape));
   }
-  return {std::move(reader), !options.labels.empty()};
+  return {std::move(reader), !options.labels.empty(), false};
 }
 
 bool names_differ(const Schema& schema) {
-  std::vector<std::string> names = {schema.target.name};
+  std::vector<std::string> names;
+  for (const Target& target : schema.targets) names.push_back(target.name);
   for (const Column& column : schema.columns) names.push_back(column.name);
+  if (schema.weight) names.push_back(schema.weight->name);
   std::sort(names.begin(), names.end());
   return std::adjacent_find(names.begin(), names.end()) == names.end();
 }
 
-// The places by name, where the file and the schema both know names.
-std::vector<std::int32_t> places_by_name(const Schema& schema, const CsvReader& reader) {
-  std::vector<std::int32_t> places(reader.columns(), kIgnoredCell);
-  for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-    places[reader.find_column(schema.columns[i].name)] = static_cast<std::int32_t>(i);
+// Where a file has the columns of a schema.
+class Places {
+ public:
+  Places(const Schema& schema, const CsvReader& reader) : schema_(schema), reader_(reader) {
+    by_name_ = schema.input.header && reader.header() && names_differ(schema);
+    if (by_name_) return;
+    const auto targets = static_cast<std::uint32_t>(schema.targets.size());
+    with_targets_ = reader.columns() == schema.input.columns;
+    if (!with_targets_ && reader.columns() + targets != schema.input.columns) {
+      fail(Exit::data, "{}: a row has {} cells, but the model was made for {} (or {} without the target)",
+           reader.file(), reader.columns(), schema.input.columns, schema.input.columns - targets);
+    }
   }
-  const auto& names = reader.names();
-  if (std::find(names.begin(), names.end(), schema.target.name) != names.end()) {
-    places[reader.find_column(schema.target.name)] = kLabelCell;
-  }
-  return places;
-}
 
-std::vector<std::int32_t> places_by_number(const Schema& schema, const CsvReader& reader) {
-  const bool with_target = reader.columns() == schema.input.columns;
-  if (!with_target && reader.columns() + 1 != schema.input.columns) {
-    fail(Exit::data, "{}: a row has {} cells, but the model was made for {} (or {} without the target)",
-         reader.file(), reader.columns(), schema.input.columns, schema.input.columns - 1);
+  std::uint32_t of(const std::string& name, std::uint32_t index) const {
+    if (by_name_) return reader_.find_column(name);
+    if (with_targets_) return index;
+    const auto before = std::count_if(schema_.targets.begin(), schema_.targets.end(),
+                                      [index](const Target& target) { return target.index < index; });
+    return index - static_cast<std::uint32_t>(before);
   }
-  std::vector<std::int32_t> places(reader.columns(), kIgnoredCell);
-  for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-    std::uint32_t column = schema.columns[i].index;
-    if (!with_target && column > schema.target.index) --column;
-    places[column] = static_cast<std::int32_t>(i);
+  bool has(const std::string& name, bool target) const {
+    if (!by_name_) return with_targets_ || !target;
+    const auto& names = reader_.names();
+    return std::find(names.begin(), names.end(), name) != names.end();
   }
-  if (with_target) places[schema.target.index] = kLabelCell;
-  return places;
-}
 
-Opened open_csv(const Schema& schema, std::vector<std::string> files, const RawOptions& options) {
+ private:
+  const Schema& schema_;
+  const CsvReader& reader_;
+  bool by_name_ = false, with_targets_ = false;
+};
+
+Opened open_csv(const Schema& schema, std::span<Dictionary> dictionaries, std::vector<std::string> files,
+                const RawOptions& options) {
   // A name that is a number may stand in any row; only a word tells a header.
   const std::string& name = schema.columns[0].name;
   const CsvOptions csv{options.header, options.separator ? *options.separator : schema.input.separator,
-                       schema.input.header && !parse_number(name) ? name : ""};
+                       schema.input.header && !parse_number(name) ? name : "", schema.input.missing};
   auto reader = std::make_unique<CsvReader>(std::move(files), csv, options.interrupted);
-  const bool by_name = schema.input.header && reader->header() && names_differ(schema);
-  auto places = by_name ? places_by_name(schema, *reader) : places_by_number(schema, *reader);
-  const bool targets = std::find(places.begin(), places.end(), kLabelCell) != places.end();
-  reader->plan(std::move(places));
-  return {std::move(reader), targets};
+  const Places places(schema, *reader);
+  Opened opened;
+  opened.targets = std::all_of(schema.targets.begin(), schema.targets.end(), [&](const Target& target) {
+    return places.has(target.name, true);
+  });
+  opened.weights = schema.weight && places.has(schema.weight->name, false);
+
+  using Use = CellUse::Kind;
+  std::vector<CellUse> uses(reader->columns());
+  const auto layout = RowLayout::of(schema);
+  std::uint32_t cell = 0;
+  for (const Column& column : schema.columns) {
+    const bool number = column.kind == Kind::number;
+    uses[places.of(column.name, column.index)] = {number ? Use::number : Use::category, cell,
+                                                  number ? nullptr : &dictionaries[cell]};
+    ++cell;
+  }
+  for (const Target& target : schema.targets) {
+    if (!opened.targets) break;
+    uses[places.of(target.name, target.index)] =
+        layout.targets > 0 ? CellUse{Use::number, cell++, nullptr} : CellUse{Use::label, 0, nullptr};
+  }
+  if (opened.weights) {
+    uses[places.of(schema.weight->name, schema.weight->index)] = {Use::number, cell, nullptr};
+  }
+  reader->plan(std::move(uses));
+  opened.rows = std::move(reader);
+  return opened;
+}
+
+std::vector<Dictionary> known_categories(const Schema& schema) {
+  std::vector<Dictionary> all;
+  for (const Column& column : schema.columns) all.emplace_back(column.categories);
+  return all;
 }
 
 }  // namespace
 
 struct RawRows::State {
+  State(const Schema& its_schema, std::vector<std::string> files, const RawOptions& options)
+      : schema(its_schema), layout(RowLayout::of(schema)), dictionaries(known_categories(schema)),
+        encoder(schema, dictionaries) {
+    source = schema.input.format == "idx" ? open_idx(schema, std::move(files), options)
+                                          : open_csv(schema, dictionaries, std::move(files), options);
+    values.resize(layout.width());
+  }
+
   Schema schema;
-  std::vector<Scaling> scalings;
+  RowLayout layout;
+  std::vector<Dictionary> dictionaries;
+  Encoder encoder;
   Opened source;
   std::vector<double> values;
+
+  [[noreturn]] void refuse(const std::string& name, double value) const {
+    if (std::isnan(value)) fail(Exit::data, "{}, {}: missing", source.rows->place(), name);
+    fail(Exit::data, "{}, {}: {} is too far from the training data for a float32", source.rows->place(),
+         name, value);
+  }
+
+  void add_features(RawChunk& out) const {
+    const std::size_t before = out.features.size();
+    out.features.resize(before + encoder.features());
+    float* const row = out.features.data() + before;
+    if (encoder.encode(values.data(), row)) return;
+    std::uint32_t cell = 0, feature = 0;
+    for (const Column& column : schema.columns) {
+      for (std::uint32_t i = 0; i < column.width && column.kind == Kind::number; ++i) {
+        if (!std::isfinite(row[feature + i])) refuse(schema.feature_name(feature + i), values[cell + i]);
+      }
+      cell += column.width;
+      feature += column.features();
+    }
+  }
 
   void add_target(std::string_view label, RawChunk& out) const {
     const auto where = [this] {
       return fmt::format("{}, {}", source.rows->place(), source.rows->label_place());
     };
+    for (std::uint32_t i = 0; i < layout.targets; ++i) {
+      const double number = values[layout.cells + i];
+      if (std::isnan(number)) refuse(schema.targets[i].name, number);
+      out.numbers.push_back(schema.scale_target(number, i));
+    }
+    if (layout.targets > 0) return;
     if (schema.task == Task::classification) {
       const auto code = schema.find_class(label);
       if (!code) {
         fail(Exit::data, "{}: {} is none of the {} classes that the model knows", where(),
-             shown(label), schema.target.classes.size());
+             shown(label), schema.target().classes.size());
       }
       out.classes.push_back(*code);
       return;
@@ -106,16 +182,20 @@ struct RawRows::State {
     if (!number) fail(Exit::data, "{}: {} is not a number", where(), shown(label));
     out.numbers.push_back(schema.scale_target(*number));
   }
+
+  void add_weight(RawChunk& out) const {
+    const double weight = values[layout.cells + (source.targets ? layout.targets : 0)];
+    if (!(weight >= 0)) {
+      fail(Exit::data, "{}, {}: the weight must be a number from 0 up", source.rows->place(),
+           schema.weight->name);
+    }
+    out.weights.push_back(static_cast<float>(weight));
+  }
 };
 
-RawRows::RawRows(const Schema& schema, std::vector<std::string> files, RawOptions options)
-    : state_(std::make_unique<State>()) {
+RawRows::RawRows(const Schema& schema, std::vector<std::string> files, RawOptions options) {
   if (files.empty()) fail(Exit::bug, "no file to read rows from");
-  state_->schema = schema;
-  state_->scalings = schema.scalings();
-  state_->source = schema.input.format == "idx" ? open_idx(schema, std::move(files), options)
-                                                : open_csv(schema, std::move(files), options);
-  state_->values.resize(state_->scalings.size());
+  state_ = std::make_unique<State>(schema, std::move(files), options);
 }
 
 RawRows::~RawRows() = default;
@@ -128,17 +208,12 @@ std::uint32_t RawRows::read(std::uint32_t most, RawChunk& out) {
   out.features.clear();
   out.classes.clear();
   out.numbers.clear();
+  out.weights.clear();
   std::string_view label;
   while (out.rows < most && state_->source.rows->next(state_->values.data(), label)) {
-    for (std::size_t i = 0; i < state_->values.size(); ++i) {
-      out.features.push_back(state_->scalings[i].apply(state_->values[i]));
-      if (!std::isfinite(out.features.back())) {
-        fail(Exit::data, "{}, {}: {} is too far from the training data for a float32",
-             state_->source.rows->place(),
-             state_->schema.feature_name(static_cast<std::uint32_t>(i)), state_->values[i]);
-      }
-    }
+    state_->add_features(out);
     if (state_->source.targets) state_->add_target(label, out);
+    if (state_->source.weights) state_->add_weight(out);
     ++out.rows;
   }
   return out.rows;

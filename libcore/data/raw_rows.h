@@ -25,15 +25,16 @@ struct RawChunk {
   std::uint32_t rows = 0;
   std::vector<float> features;         // rows x schema.features(), row-major
   std::vector<std::uint32_t> classes;  // classification with labels: rows; else empty
-  std::vector<float> numbers;          // regression with labels: rows, scaled as shards are; else empty
+  std::vector<float> numbers;          // regression with labels: rows x outputs, scaled as shards are; else empty
+  std::vector<float> weights;          // where the schema has a weight column and the files too: rows
 };
 
 // Reads files one after the other, gzip told by its magic, "-" is standard input; holds one buffer,
 // whatever the size of the input. Not thread-safe.
 //
-// csv: where the files name their columns and the schema knows names (no two alike), columns are found by name, in any
-// order, and others are ignored. Otherwise rows must have the schema's columns in their places, with
-// the target's column or all without it.
+// csv: where the files name their columns and the schema knows names (no two alike), columns are found
+// by name, in any order, and others are ignored. Otherwise rows must have the schema's columns in their
+// places, with the targets' columns or all without them.
 class RawRows {
  public:
   // Opens the first file and looks at its beginning: 66 where it cannot be read, 65 where it does

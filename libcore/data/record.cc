@@ -26,14 +26,6 @@ std::vector<Record> first_records(std::string_view head, bool whole, char separa
   return records;
 }
 
-// Neither a number that a table may hold nor a number gone wrong (nan, inf).
-bool is_word(const std::string& cell) {
-  double value = 0;
-  const char* const end = cell.data() + cell.size();
-  const auto [rest, error] = std::from_chars(cell.data(), end, value);
-  return !cell.empty() && !parse_number(cell) && (error == std::errc::invalid_argument || rest != end);
-}
-
 }  // namespace
 
 RecordEnd split_record(std::string_view& text, char separator, bool last, Record& record) {
@@ -94,6 +86,13 @@ RecordEnd split_record(std::string_view& text, char separator, bool last, Record
   return RecordEnd::whole;
 }
 
+bool is_word(const std::string& cell) {
+  double value = 0;
+  const char* const end = cell.data() + cell.size();
+  const auto [rest, error] = std::from_chars(cell.data(), end, value);
+  return !cell.empty() && !parse_number(cell) && (error == std::errc::invalid_argument || rest != end);
+}
+
 bool is_utf8(const std::string& text) {
   try {
     (void)Json(text).dump();
@@ -124,18 +123,27 @@ char tell_separator(std::string_view head, bool whole) {
   return best;
 }
 
-bool tell_header(std::string_view head, bool whole, char separator, std::string_view label) {
+bool tell_header(std::string_view head, bool whole, char separator, std::string_view label,
+                 const std::vector<std::string>& missing) {
   const std::vector<Record> records = first_records(head, whole, separator);
   if (records.empty()) return false;
   const std::vector<std::string>& first = records[0].cells;
   if (!label.empty() && std::find(first.begin(), first.end(), label) != first.end()) return true;
+  const auto is_missing = [&](const std::string& cell) {
+    return std::find(missing.begin(), missing.end(), cell) != missing.end();
+  };
   for (std::size_t column = 0; column < first.size(); ++column) {
-    if (!is_word(first[column])) continue;
-    const bool numbers_below = std::all_of(
-        records.begin() + 1, records.end(), [column](const Record& record) {
-          return column < record.cells.size() && parse_number(record.cells[column]).has_value();
-        });
-    if (numbers_below && records.size() > 1) return true;
+    if (!is_word(first[column]) || is_missing(first[column])) continue;
+    std::size_t numbers = 0, words = 0;
+    for (std::size_t i = 1; i < records.size(); ++i) {
+      const bool there = column < records[i].cells.size();
+      if (there && parse_number(records[i].cells[column])) {
+        ++numbers;
+      } else if (!there || !is_missing(records[i].cells[column])) {
+        ++words;
+      }
+    }
+    if (numbers > 0 && words == 0) return true;
   }
   return false;
 }

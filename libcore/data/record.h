@@ -27,6 +27,9 @@ enum class RecordEnd {
 // the text ends a record. A quoted cell keeps its blanks; a quote inside an unquoted one is a letter.
 RecordEnd split_record(std::string_view& text, char separator, bool last, Record& record);
 
+// Neither a number that a table may hold nor a number gone wrong (nan, inf, 1e999).
+bool is_word(const std::string& cell);
+
 // What JSON, and so a manifest, can hold.
 bool is_utf8(const std::string& text);
 
@@ -34,7 +37,9 @@ bool is_utf8(const std::string& text);
 char tell_separator(std::string_view head, bool whole);
 
 // Whether the first record names the columns: it contains `label` (where that is not empty), or a cell
-// of it is no number although the same cell of all records below (up to 20) is one.
-bool tell_header(std::string_view head, bool whole, char separator, std::string_view label);
+// of it is no number although the same cell of all records below (up to 20) is one or is missing, and
+// at least one is there.
+bool tell_header(std::string_view head, bool whole, char separator, std::string_view label,
+                 const std::vector<std::string>& missing = {});
 
 }  // namespace dl::data

@@ -5,8 +5,43 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "data/schema.h"
 
 namespace dl::data {
+
+// Where things lie in a sample's row of numbers.
+struct RowLayout {
+  std::uint32_t cells = 0;    // of the schema's columns, in their order (encoder.h)
+  std::uint32_t targets = 0;  // several numbers to predict, behind the cells; one comes as the label's text
+  bool weight = false;        // then the weight,
+  bool key = false;           // and the key's hash (key.h)
+
+  static RowLayout of(const Schema& schema) {
+    RowLayout layout;
+    for (const Column& column : schema.columns) layout.cells += column.width;
+    if (schema.targets.size() > 1) layout.targets = static_cast<std::uint32_t>(schema.targets.size());
+    layout.weight = schema.weight.has_value();
+    layout.key = schema.key.has_value();
+    return layout;
+  }
+  std::uint32_t weight_place() const { return cells + targets; }
+  std::uint32_t key_place() const { return weight_place() + weight; }
+  std::uint32_t width() const { return key_place() + key; }
+};
+
+// A sample that is not as it must be (65). The source stands behind it: the next one can be read.
+class BadRow : public Error {
+ public:
+  explicit BadRow(const std::string& text) : Error(Exit::data, text) {}
+};
+
+template <typename... Args>
+[[noreturn]] void fail_row(fmt::format_string<Args...> format, Args&&... args) {
+  throw BadRow(fmt::format(format, std::forward<Args>(args)...));
+}
 
 class RowSource {
  public:

@@ -2,11 +2,11 @@
 #include "data/sharder.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <memory>
 
 #include "base/error.h"
+#include "data/encoder.h"
 #include "data/output.h"
 #include "data/placement.h"
 #include "data/shard.h"
@@ -40,72 +40,109 @@ class Sharder {
     if (options_.progress) options_.progress({phase, rows, input_.rows->packed_bytes()});
   }
 
+  void note(const std::string& text) const {
+    if (options_.note) options_.note(text);
+  }
+
   void read() {
     RowSource& rows = *input_.rows;
+    layout_ = RowLayout::of(input_.schema);
     spill_ = std::make_unique<Spill>(output_.directory(), rows.width(), options_.memory / 2);
     Labels labels(options_.task);
     std::vector<std::uint64_t> id_counts;
     std::string_view label;
-    while (rows.next(spill_->row(), label)) {
-      const Label one = labels.add(label, rows);
-      if (one.id != kNoLabelId) {
-        if (one.id >= id_counts.size()) id_counts.resize(one.id + 1);
-        ++id_counts[one.id];
+    for (bool more = true; more;) {
+      try {
+        while ((more = rows.next(spill_->row(), label))) {
+          if (layout_.targets > 0 || layout_.weight) check_row(spill_->row());
+          const Label one = layout_.targets > 0 ? Label{} : labels.add(label, rows);
+          if (one.id != kNoLabelId) {
+            if (one.id >= id_counts.size()) id_counts.resize(one.id + 1);
+            ++id_counts[one.id];
+          }
+          spill_->end_row(one);
+          if (spill_->rows() % 1024 == 0) report(Phase::reading, spill_->rows());
+        }
+      } catch (const BadRow& bad) {
+        skip(bad);
       }
-      spill_->end_row(one);
-      if (spill_->rows() % 1024 == 0) report(Phase::reading, spill_->rows());
     }
     spill_->finish();
+    if (skipped_ > 0) note(fmt::format("{} bad rows were skipped", skipped_));
     if (spill_->rows() == 0) {
       fail(Exit::data, "{}: has no rows{}", options_.input.files[0],
            input_.schema.input.header ? " below its header" : "");
     }
+    counts_ = {options_.input.files[0], spill_->rows(), {}};
+    if (layout_.targets > 0) {
+      kind_.task = Task::regression;
+      return;
+    }
     kind_ = labels.finish(rows);
     input_.schema.task = kind_.task;
-    input_.schema.target.classes = kind_.classes;
-    counts_ = {options_.input.files[0], spill_->rows(), {}};
+    input_.schema.targets[0].classes = kind_.classes;
     counts_.classes.resize(kind_.classes.size());
     for (std::size_t id = 0; id < kind_.code_of_id.size(); ++id) {
       counts_.classes[kind_.code_of_id[id]] += id_counts[id];
     }
   }
 
-  SampleFacts facts_of(const Label& label) const {
+  SampleFacts facts_of(const double* row, const Label& label) const {
     SampleFacts facts;
     if (kind_.task == Task::classification) facts.code = kind_.code_of_id[label.id];
+    if (layout_.key) facts.key = static_cast<std::uint64_t>(row[layout_.key_place()]);
     return facts;
   }
 
-  // Scalings from the training part alone, and the size of every shard.
+  // What the reader lets pass as missing, but a weight or a target may not be.
+  void check_row(const double* row) const {
+    const auto where = [&](const PlainColumn& column) {
+      return fmt::format("{}, column {} ({})", input_.rows->place(), column.index, shown(column.name));
+    };
+    const Schema& schema = input_.schema;
+    for (std::uint32_t i = 0; i < layout_.targets; ++i) {
+      if (!std::isnan(row[layout_.cells + i])) continue;
+      const Target& target = schema.targets[i];
+      fail_row("{}: the number to predict is missing; fill it in or leave the row out",
+               where({target.name, target.index}));
+    }
+    if (!layout_.weight) return;
+    const double weight = row[layout_.weight_place()];
+    if (!(weight >= 0)) {
+      fail_row("{}: the weight is {}; it must be a number from 0 up", where(*schema.weight),
+               std::isnan(weight) ? "missing" : fmt::format("{}", weight));
+    }
+  }
+
+  void skip(const BadRow& bad) {
+    constexpr std::uint64_t kShown = 10;
+    if (options_.skip_bad == 0) throw bad;
+    if (skipped_ == options_.skip_bad) {
+      fail(Exit::data, "{} (after {} other bad rows, as many as --skip-bad allows)", bad.what(), skipped_);
+    }
+    if (++skipped_ <= kShown) note(fmt::format("skipped: {}", bad.what()));
+  }
+
+  // What the schema keeps of the training part, and the size of every shard.
   void fit(Placement& placement) {
     Schema& schema = input_.schema;
-    const std::size_t width = schema.features();
-    Statistics features(width);
-    Statistics target(1);
+    Fitter fitter(schema, input_.dictionaries, options_.fit);
     part_rows_.resize(options_.shards + 2);
-    const bool fitted = options_.scale != Scale::none;
+    const bool number = schema.task == Task::regression && layout_.targets == 0;
     std::uint64_t row = 0;
     spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
       for (const Label& label : labels) {
-        const std::uint32_t place = placement.next(facts_of(label));
+        const std::uint32_t place = placement.next(facts_of(values.data(), label));
         ++part_rows_[place];
-        if (fitted && place < options_.shards) {
-          features.add(values.first(width));
-          if (schema.task == Task::regression) target.add(std::span(&label.number, 1));
+        if (place < options_.shards) {
+          fitter.add(values.data(), number ? std::optional(label.number) : std::nullopt);
         }
-        values = values.subspan(width);
+        values = values.subspan(layout_.width());
       }
       report(Phase::fitting, row += labels.size());
     });
-    for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-      schema.columns[i].scaling = schema.input.format == "idx"
-                                      ? features.common_scaling(options_.scale)
-                                      : features.scaling(options_.scale, i);
-    }
-    // A target far from 0 and 1 trains badly whatever the features' scale is.
-    if (schema.task == Task::regression && fitted) {
-      schema.target.scaling = target.scaling(Scale::standard, 0);
-    }
+    fitter.finish(schema);
+    for (const std::string& text : fitter.notes(schema)) note(text);
   }
 
   ShardWriter& open(const std::string& name, std::uint64_t rows) {
@@ -119,8 +156,9 @@ class Sharder {
     if (kind_.task == Task::classification) {
       shape.classes = static_cast<std::uint32_t>(kind_.classes.size());
     } else {
-      shape.targets = 1;
+      shape.targets = input_.schema.outputs();
     }
+    shape.weights = layout_.weight;
     shape.block_rows = usual_block_rows(shape.features, options_.shards);
     return output_.open(name, shape);
   }
@@ -134,51 +172,44 @@ class Sharder {
       const std::uint64_t rows = part_rows_[files.size()];
       files.push_back(rows > 0 ? &open(name, rows) : nullptr);
     }
-    for (const Scaling& scaling : input_.schema.scalings()) {
-      shifts_.push_back(scaling.shift);
-      scales_.push_back(scaling.scale);
-    }
-    const std::size_t width = shifts_.size();
+    const Encoder encoder(input_.schema, input_.dictionaries);
     std::uint64_t row = 0;
     placement.restart();
     spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
       for (const Label& label : labels) {
-        write_row(*files[placement.next(facts_of(label))], values.data(), label, row++);
-        values = values.subspan(width);
+        ShardWriter& to = *files[placement.next(facts_of(values.data(), label))];
+        if (!encoder.encode(values.data(), to.row())) refuse_wild(to.row(), row);
+        end_row(to, values.data(), label, row++);
+        values = values.subspan(layout_.width());
       }
       report(Phase::writing, row);
     });
   }
 
-  void write_row(ShardWriter& to, const double* values, const Label& label, std::uint64_t row) const {
-    constexpr std::uint32_t kExponent = 0x7f800000;  // all ones: infinite or NaN
-    float* const out = to.row();
-    const std::size_t width = shifts_.size();
-    const double* const shifts = shifts_.data();
-    const double* const scales = scales_.data();
-    std::uint32_t wild = 0;
-#pragma GCC ivdep
-    for (std::size_t i = 0; i < width; ++i) {
-      out[i] = Scaling{shifts[i], scales[i]}.apply(values[i]);
-      wild |= (std::bit_cast<std::uint32_t>(out[i]) & kExponent) == kExponent;
-    }
-    const float number =
-        kind_.task == Task::regression ? input_.schema.scale_target(label.number) : 0;
-    if (wild != 0 || !std::isfinite(number)) refuse_wild({out, width}, row);
+  void end_row(ShardWriter& to, const double* values, const Label& label, std::uint64_t row) {
+    const float weight =
+        layout_.weight ? static_cast<float>(values[layout_.weight_place()]) : 1.0F;
+    const Schema& schema = input_.schema;
     if (kind_.task == Task::classification) {
-      to.end_row(kind_.code_of_id[label.id]);
-    } else {
-      to.end_row(std::span(&number, 1));
+      to.end_row(kind_.code_of_id[label.id], weight);
+      return;
     }
+    numbers_.resize(schema.targets.size());
+    for (std::uint32_t i = 0; i < numbers_.size(); ++i) {
+      const double number = layout_.targets > 0 ? values[layout_.cells + i] : label.number;
+      numbers_[i] = schema.scale_target(number, i);
+      if (!std::isfinite(numbers_[i])) refuse_wild(schema.targets[i].name, row);
+    }
+    to.end_row(numbers_, weight);
   }
 
-  [[noreturn]] void refuse_wild(std::span<const float> features, std::uint64_t row) const {
-    const auto at = std::find_if(features.begin(), features.end(),
-                                 [](float x) { return !std::isfinite(x); });
-    const std::string name =
-        at == features.end()
-            ? input_.schema.target.name
-            : input_.schema.feature_name(static_cast<std::uint32_t>(at - features.begin()));
+  [[noreturn]] void refuse_wild(const float* features, std::uint64_t row) const {
+    std::uint32_t at = 0;
+    while (std::isfinite(features[at])) ++at;
+    refuse_wild(input_.schema.feature_name(at), row);
+  }
+
+  [[noreturn]] void refuse_wild(const std::string& name, std::uint64_t row) const {
     fail(Exit::data, "{}: sample {} (from 0), column {}: scaled, it is too large for a float32",
          options_.input.files[0], row, shown(name));
   }
@@ -211,7 +242,9 @@ class Sharder {
   LabelKind kind_;
   TableCounts counts_;
   std::vector<std::uint64_t> part_rows_;  // of the shards, the test part, the validation part
-  std::vector<double> shifts_, scales_;   // by feature
+  RowLayout layout_;
+  std::vector<float> numbers_;  // of the row that is written
+  std::uint64_t skipped_ = 0;
 };
 
 }  // namespace

@@ -9,9 +9,9 @@
 
 #include "base/file.h"
 #include "data/distribution.h"
+#include "data/fitter.h"
 #include "data/input.h"
 #include "data/manifest.h"
-#include "data/statistics.h"
 
 namespace dl::data {
 
@@ -35,11 +35,13 @@ struct ShardOptions {
   std::uint64_t seed = 1;
   double test = 0.2;
   double validation = 0;
-  Scale scale = Scale::standard;
+  FitOptions fit;
   std::optional<Task> task;  // unset: told from the labels
+  std::uint64_t skip_bad = 0;  // rows that may be refused and left out
   bool force = false;        // replace what the directory holds
   std::size_t memory = kUsualMemory;  // bytes to stay below: half of them keep numbers between the passes
   std::function<void(const ShardProgress&)> progress;
+  std::function<void(const std::string&)> note;  // what people should know, a sentence each
 };
 
 inline constexpr std::uint32_t kMostShards = 4096;

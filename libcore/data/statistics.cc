@@ -14,8 +14,11 @@ Statistics::Statistics(std::size_t columns)
       largest_(columns, -std::numeric_limits<double>::infinity()) {}
 
 void Statistics::add(std::span<const double> row) {
-  const double share = 1.0 / static_cast<double>(++rows_);
   const double* const x = row.data();
+  unsigned missing = counts_.empty() ? 0 : 1;
+  for (std::size_t i = 0; i < row.size(); ++i) missing |= x[i] != x[i];
+  if (missing != 0) return add_present(row);
+  const double share = 1.0 / static_cast<double>(++rows_);
   double* const mean = mean_.data();
   double* const squares = squares_.data();
   double* const least = least_.data();
@@ -31,6 +34,20 @@ void Statistics::add(std::span<const double> row) {
   }
 }
 
+void Statistics::add_present(std::span<const double> row) {
+  if (counts_.empty()) counts_.assign(row.size(), rows_);
+  ++rows_;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (std::isnan(row[i])) continue;
+    const double share = 1.0 / static_cast<double>(++counts_[i]);
+    const double before = row[i] - mean_[i];
+    mean_[i] += before * share;
+    squares_[i] += before * (row[i] - mean_[i]);
+    least_[i] = std::min(least_[i], row[i]);
+    largest_[i] = std::max(largest_[i], row[i]);
+  }
+}
+
 Scaling Statistics::make(Scale scale, double mean, double squares, double count, double least,
                          double largest) const {
   if (scale == Scale::none || count == 0) return {};
@@ -41,7 +58,7 @@ Scaling Statistics::make(Scale scale, double mean, double squares, double count,
 }
 
 Scaling Statistics::scaling(Scale scale, std::size_t column) const {
-  return make(scale, mean_[column], squares_[column], static_cast<double>(rows_), least_[column],
+  return make(scale, mean_[column], squares_[column], static_cast<double>(count(column)), least_[column],
               largest_[column]);
 }
 

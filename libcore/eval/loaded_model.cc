@@ -120,18 +120,23 @@ void check_same_schema(const LoadedModel& model, const data::Schema& other,
     disagree(model, where, "the number of features", std::to_string(other.features()),
              std::to_string(own.features()));
   }
-  if (own.target.classes.size() != other.target.classes.size()) {
-    disagree(model, where, "the number of classes", std::to_string(other.target.classes.size()),
-             std::to_string(own.target.classes.size()));
+  if (own.target().classes.size() != other.target().classes.size()) {
+    disagree(model, where, "the number of classes", std::to_string(other.target().classes.size()),
+             std::to_string(own.target().classes.size()));
   }
-  for (std::size_t i = 0; i < own.target.classes.size(); ++i) {
-    if (own.target.classes[i] == other.target.classes[i]) continue;
-    disagree(model, where, fmt::format("class {}", i), shown(other.target.classes[i]),
-             shown(own.target.classes[i]));
+  for (std::size_t i = 0; i < own.target().classes.size(); ++i) {
+    if (own.target().classes[i] == other.target().classes[i]) continue;
+    disagree(model, where, fmt::format("class {}", i), shown(other.target().classes[i]),
+             shown(own.target().classes[i]));
   }
-  if (!(own.target.scaling == other.target.scaling)) {
-    disagree(model, where, "the target's scaling", shown_scaling(other.target.scaling),
-             shown_scaling(own.target.scaling));
+  if (own.targets.size() != other.targets.size()) {
+    disagree(model, where, "the number of columns to predict", std::to_string(other.targets.size()),
+             std::to_string(own.targets.size()));
+  }
+  for (std::size_t i = 0; i < own.targets.size(); ++i) {
+    if (own.targets[i].scaling == other.targets[i].scaling) continue;
+    disagree(model, where, "the target's scaling", shown_scaling(other.targets[i].scaling),
+             shown_scaling(own.targets[i].scaling));
   }
   const std::vector<data::Scaling> scalings = own.scalings();
   const std::vector<data::Scaling> others = other.scalings();

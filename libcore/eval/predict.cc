@@ -19,7 +19,9 @@ std::vector<Prediction> predictions(std::span<const float> outputs, const nn::En
       prediction.code = predicted_class(row);
       prediction.probability = shares[prediction.code];
     } else {
-      prediction.number = schema.unscale_target(row[0]);
+      for (std::uint32_t j = 0; j < ends.outputs; ++j) {
+        prediction.numbers.push_back(schema.unscale_target(row[j], j));
+      }
     }
     all.push_back(prediction);
   }

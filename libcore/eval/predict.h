@@ -14,7 +14,7 @@ namespace dl::eval {
 struct Prediction {
   std::uint32_t code = 0;  // classification: the class, and its probability
   float probability = 0;
-  double number = 0;       // regression, in the target's own units
+  std::vector<double> numbers;  // regression: one for each target, in its own units
 };
 
 // From the head's raw outputs (rows x ends.outputs).

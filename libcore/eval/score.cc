@@ -63,14 +63,43 @@ std::uint32_t predicted_class(std::span<const float> logits) {
                                     logits.begin());
 }
 
+namespace {
+
+void add_error(Score& score, double weight, float out, float wanted, double scale) {
+  const double number = wanted / scale;
+  const double error = (static_cast<double>(out) - wanted) / scale;
+  score.squared += weight * (error * error);
+  score.absolute += weight * std::fabs(error);
+  score.target += weight * number;
+  score.target_squared += weight * (number * number);
+}
+
+double weight_of(const Rows& rows, std::uint32_t row) {
+  return rows.weights.empty() ? 1.0 : rows.weights[row];
+}
+
+}  // namespace
+
+Score score_number(std::span<const float> outputs, const Rows& rows, const nn::Ends& ends,
+                   const data::Schema& schema, std::uint32_t output) {
+  Score score;
+  score.rows = rows.count;
+  const double scale = schema.targets[output].scaling.scale;
+  for (std::uint32_t i = 0; i < rows.count; ++i) {
+    const std::size_t at = std::size_t{i} * ends.outputs + output;
+    score.weight += weight_of(rows, i);
+    add_error(score, weight_of(rows, i), outputs[at], rows.numbers[at], scale);
+  }
+  return score;
+}
+
 Score score_outputs(std::span<const float> outputs, const Rows& rows, const nn::Ends& ends,
                     const data::Schema& schema) {
   Score score;
   score.rows = rows.count;
-  const double scale = schema.target.scaling.scale;
   for (std::uint32_t i = 0; i < rows.count; ++i) {
     const std::span<const float> out = outputs.subspan(std::size_t{i} * ends.outputs, ends.outputs);
-    const double weight = rows.weights.empty() ? 1.0 : rows.weights[i];
+    const double weight = weight_of(rows, i);
     score.weight += weight;
     if (ends.loss == nn::Loss::softmax_cross_entropy) {
       const std::uint32_t wanted = rows.classes[i];
@@ -84,12 +113,7 @@ Score score_outputs(std::span<const float> outputs, const Rows& rows, const nn::
     const auto wanted = rows.numbers.subspan(std::size_t{i} * ends.outputs, ends.outputs);
     score.loss += weight * nn::squared_error(out, wanted);
     for (std::uint32_t j = 0; j < ends.outputs; ++j) {
-      const double number = wanted[j] / scale;
-      const double error = (static_cast<double>(out[j]) - wanted[j]) / scale;
-      score.squared += weight * (error * error);
-      score.absolute += weight * std::fabs(error);
-      score.target += weight * number;
-      score.target_squared += weight * (number * number);
+      add_error(score, weight, out[j], wanted[j], schema.targets[j].scaling.scale);
     }
   }
   return score;

@@ -60,6 +60,10 @@ class RowBuffer {
 // The class of the largest logit; the first of equal ones.
 std::uint32_t predicted_class(std::span<const float> logits);
 
+// The errors of one of several numbers that are predicted, without the loss.
+Score score_number(std::span<const float> outputs, const Rows& rows, const nn::Ends& ends,
+                   const data::Schema& schema, std::uint32_t output);
+
 // Judges the head's raw outputs (count x outputs) row by row.
 Score score_outputs(std::span<const float> outputs, const Rows& rows, const nn::Ends& ends,
                     const data::Schema& schema);

@@ -23,10 +23,12 @@ struct Table {
 
 CsvReader open(const std::vector<std::string>& files, CsvOptions options = {}) {
   CsvReader reader(files, options);
-  std::vector<std::int32_t> places(reader.columns());
-  for (std::size_t i = 0; i + 1 < places.size(); ++i) places[i] = static_cast<std::int32_t>(i);
-  places.back() = kLabelCell;
-  reader.plan(places);
+  std::vector<CellUse> uses;
+  for (std::uint32_t i = 0; i + 1 < reader.columns(); ++i) {
+    uses.push_back({CellUse::Kind::number, i, nullptr});
+  }
+  uses.push_back({CellUse::Kind::label, 0, nullptr});
+  reader.plan(uses);
   return reader;
 }
 

@@ -41,20 +41,30 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+inline data::Column number_column(const std::string& name, std::uint32_t index, data::Scaling scaling,
+                                  std::uint32_t width = 1) {
+  data::Column column;
+  column.name = name;
+  column.index = index;
+  column.width = width;
+  column.scaling = scaling;
+  return column;
+}
+
 inline data::Schema flowers() {
   data::Schema schema;
-  schema.input = {"csv", ';', true, 3, {}};
-  schema.columns = {{"length", 0, 1, "number", {1.5, 0.25}}, {"width", 2, 1, "number", {-3, 1.0 / 3}}};
-  schema.target = {"kind", 1, {"iris", "rose", "tulip"}, {}};
+  schema.input = {"csv", ';', true, 3, {}, {}};
+  schema.columns = {number_column("length", 0, {1.5, 0.25}), number_column("width", 2, {-3, 1.0 / 3})};
+  schema.targets = {{"kind", 1, {"iris", "rose", "tulip"}, {}}};
   return schema;
 }
 
 inline data::Schema prices() {
   data::Schema schema;
   schema.task = data::Task::regression;
-  schema.input = {"idx", ',', false, 0, {2, 2}};
-  schema.columns = {{"pixel", 0, 4, "number", {0, 1.0 / 255}}};
-  schema.target = {"label", 0, {}, {100, 0.125}};
+  schema.input = {"idx", ',', false, 0, {2, 2}, {}};
+  schema.columns = {number_column("pixel", 0, {0, 1.0 / 255}, 4)};
+  schema.targets = {{"label", 0, {}, {100, 0.125}}};
   return schema;
 }
 

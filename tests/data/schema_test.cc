@@ -32,7 +32,7 @@ TEST_CASE("schema: classes that are words go by their bytes, numbers by value") 
   CHECK(schema.class_code("rose") == 1);
   CHECK_FALSE(schema.find_class("Rose"));
   CHECK_FALSE(schema.find_class("1"));
-  schema.target.classes = {"-1", "0.5", "10"};
+  schema.targets[0].classes = {"-1", "0.5", "10"};
   CHECK(schema.class_code("10.0") == 2);
   CHECK(schema.class_code(" .5 ") == 1);
   CHECK(schema.class_code("-1e0") == 0);

@@ -71,7 +71,7 @@ TEST_CASE("sharder: every row is in exactly one shard or held out, transformed a
     ShardOptions options = options_for(dir, random_table(rng, rows, classes));
     options.shards = static_cast<std::uint32_t>(1 + rng.below(5));
     options.by = static_cast<By>(round % 3);
-    options.scale = static_cast<Scale>(round / 3 % 3);
+    options.fit.scale = static_cast<Scale>(round / 3 % 3);
     options.seed = rng.next64();
     options.test = 0.1 * static_cast<double>(rng.below(4));
     options.validation = 0.1 * static_cast<double>(rng.below(3));
@@ -116,7 +116,7 @@ TEST_CASE("sharder: scalings are fitted on the training part only") {
   for (int i = 0; i < 200; ++i) text += fmt::format("{},{}\n", i * i, i % 2);
   for (const Scale scale : {Scale::standard, Scale::minmax, Scale::none}) {
     ShardOptions options = options_for(dir, text);
-    options.scale = scale;
+    options.fit.scale = scale;
     options.test = 0.3;
     options.force = true;
     const Manifest manifest = make_shards(options);
@@ -150,7 +150,7 @@ TEST_CASE("sharder: a column's number is not taken for a name, nor its row for a
   const test::Scratch dir;
   for (const char* const label : {"-1", "0"}) {
     ShardOptions options = options_for(dir, "0,-1,1\n1,5,0\n0,6,1\n1,7,0\n");
-    options.input.label = label;
+    options.input.columns.labels = label;
     options.test = 0;
     options.force = true;
     const Manifest manifest = make_shards(options);
@@ -172,21 +172,21 @@ TEST_CASE("sharder: a number to predict is standardised with --scale, and left a
   std::string text = "size;price\n";
   for (int i = 0; i < 100; ++i) text += fmt::format("{};{}.25\n", i, 300000 + 1000 * i);
   ShardOptions options = options_for(dir, text);
-  options.scale = Scale::minmax;
+  options.fit.scale = Scale::minmax;
   Manifest manifest = make_shards(options);
   CHECK(manifest.schema.task == Task::regression);
   CHECK(manifest.schema.input.separator == ';');
   CHECK(manifest.schema.input.header);
-  CHECK(manifest.schema.target.name == "price");
+  CHECK(manifest.schema.target().name == "price");
   const Shard test(options.directory / "test.dls");
   CHECK(std::abs(test.numbers(0)[0]) < 3);
   const double price = manifest.schema.unscale_target(test.numbers(0)[0]);
   CHECK(price >= 300000);
   CHECK(price <= 400000);
-  options.scale = Scale::none;
+  options.fit.scale = Scale::none;
   options.force = true;
   manifest = make_shards(options);
-  CHECK(manifest.schema.target.scaling == Scaling{});
+  CHECK(manifest.schema.target().scaling == Scaling{});
   CHECK(Shard(options.directory / "test.dls").numbers(0)[0] >= 300000.0F);
 }
 
@@ -246,7 +246,7 @@ TEST_CASE("sharder: bad tables are 65 and leave nothing") {
     return complaint.text;
   };
   CHECK(test::contains(refused(""), "is empty"));
-  CHECK(test::contains(refused("x,y,kind\n"), "'x' is not a number"));
+  CHECK(test::contains(refused("x,y,kind\n"), "every label is 'kind'"));
   CHECK(test::contains(refused("1,2,a\n3,4,b\n5,a\n"), "row 3: 2 cells"));
   CHECK(test::contains(refused("1,2,a\n3,4,a\n5,6,a\n"), "every label is 'a'"));
   CHECK(test::contains(refused("1\n2\n3\n"), "a row has one cell"));
@@ -259,21 +259,21 @@ TEST_CASE("sharder: bad tables are 65 and leave nothing") {
   for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8}) {
     ShardOptions options = options_for(dir, wild + "3e38,a\n");
     options.seed = seed;
-    options.scale = Scale::standard;
+    options.fit.scale = Scale::standard;
     options.force = true;
     const auto complaint = test::complaint_of([&] { make_shards(options); });
     CHECK((complaint.code == Exit::ok || test::contains(complaint.text, "sample 51 (from 0), column '0'")));
   }
   ShardOptions options = options_for(dir, kSmall);
   options.directory = dir / "n";
-  options.input.label = "a";
+  options.input.columns.labels = "a";
   options.input.header = true;
   write_file(dir / "t.csv", "1,2,a\n");
   CHECK(test::contains(test::complaint_of([&] { make_shards(options); }).text, "has no rows below"));
   options.input.header.reset();
-  options.input.label = "kind";
+  options.input.columns.labels = "kind";
   CHECK(test::complaint_of([&] { make_shards(options); }).code == Exit::data);
-  options.input.label = "";
+  options.input.columns.labels = "";
   options.input.files = {(dir / "missing.csv").string()};
   CHECK(test::complaint_of([&] { make_shards(options); }).code == Exit::no_input);
   CHECK_FALSE(fs::exists(options.directory));

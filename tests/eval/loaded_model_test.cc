@@ -88,10 +88,10 @@ TEST_CASE("loaded model: rows made with another schema are 76, with both values"
         "checkpoint c; judge the raw rows instead");
   CHECK(with([](auto& s) { s.columns[0].name = "height"; }) ==
         "m: feature 0 is 'height', but 'length' in the checkpoint c; judge the raw rows instead");
-  CHECK(with([](auto& s) { s.target.classes.pop_back(); }) ==
+  CHECK(with([](auto& s) { s.targets[0].classes.pop_back(); }) ==
         "m: the number of classes is 2, but 3 in the checkpoint c; judge the raw rows instead");
-  CHECK_FALSE(with([](auto& s) { std::swap(s.target.classes[0], s.target.classes[1]); }).empty());
+  CHECK_FALSE(with([](auto& s) { std::swap(s.targets[0].classes[0], s.targets[0].classes[1]); }).empty());
   CHECK_FALSE(with([](auto& s) { s.columns.pop_back(); }).empty());
   CHECK_FALSE(with([](auto& s) { s.task = data::Task::regression; }).empty());
-  CHECK_FALSE(with([](auto& s) { s.target.scaling.shift = 1; }).empty());
+  CHECK_FALSE(with([](auto& s) { s.targets[0].scaling.shift = 1; }).empty());
 }

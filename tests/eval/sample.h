@@ -14,14 +14,14 @@ inline data::Schema flower_schema() {
   schema.input = {.format = "csv", .separator = ',', .header = true, .columns = 3, .shape = {}};
   schema.columns = {{.name = "length", .index = 0, .scaling = {1, 2}},
                     {.name = "width", .index = 1, .scaling = {2, 0.5}}};
-  schema.target = {.name = "kind", .index = 2, .classes = {"iris", "rose", "tulip"}, .scaling = {}};
+  schema.targets = {{.name = "kind", .index = 2, .classes = {"iris", "rose", "tulip"}, .scaling = {}}};
   return schema;
 }
 
 inline data::Schema price_schema() {
   data::Schema schema = flower_schema();
   schema.task = data::Task::regression;
-  schema.target = {.name = "price", .index = 2, .classes = {}, .scaling = {100, 0.25}};
+  schema.targets = {{.name = "price", .index = 2, .classes = {}, .scaling = {100, 0.25}}};
   return schema;
 }
 

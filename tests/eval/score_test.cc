@@ -61,7 +61,7 @@ TEST_CASE("score: a regression is judged in the target's own units") {
 
 TEST_CASE("score: R2 keeps its digits where the numbers are far from 0") {
   data::Schema schema = test::price_schema();
-  schema.target.scaling = {1e9, 1};
+  schema.targets[0].scaling = {1e9, 1};
   Rng rng(1, Purpose::test);
   std::vector<float> wanted(1000), out(1000);
   double errors = 0, mean = 0, deviations = 0;
@@ -106,7 +106,7 @@ TEST_CASE("predict: class and probability, or the number in its own units") {
   CHECK(classes[0].probability == doctest::Approx(0.5));
   CHECK(classes[1].code == 0);
   const std::vector<float> out = {1.5F};
-  CHECK(predictions(out, kNumber, test::price_schema())[0].number == 106);
+  CHECK(predictions(out, kNumber, test::price_schema())[0].numbers == std::vector<double>{106});
 }
 
 TEST_CASE("score: a shard's blocks add up to its score, in whatever way they are shared out") {

@@ -52,9 +52,9 @@ inline void make_tiny_data(const fs::path& directory, const std::vector<std::uin
     column.index = f;
   }
   manifest.schema.input.columns = kTinyFeatures + 1;
-  manifest.schema.target.name = std::to_string(kTinyFeatures);
-  manifest.schema.target.index = kTinyFeatures;
-  if (task == data::Task::classification) manifest.schema.target.classes = {"0", "1", "2"};
+  manifest.schema.targets[0].name = std::to_string(kTinyFeatures);
+  manifest.schema.targets[0].index = kTinyFeatures;
+  if (task == data::Task::classification) manifest.schema.targets[0].classes = {"0", "1", "2"};
   std::uint32_t id = 0;
   for (std::size_t s = 0; s < sizes.size(); ++s) {
     manifest.shards.push_back(

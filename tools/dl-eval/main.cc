@@ -77,7 +77,13 @@ tool::Judgement judge(tool::Source& source, nn::Model& model, const eval::Loaded
   judgement.rows = source.name();
   for_each_block(source, model, [&](const eval::Rows& rows, std::span<const float> outputs) {
     judgement.score.add(eval::score_outputs(outputs, rows, ends, loaded.schema));
-    if (ends.loss != nn::Loss::softmax_cross_entropy) return;
+    if (ends.loss != nn::Loss::softmax_cross_entropy) {
+      judgement.numbers.resize(ends.outputs);
+      for (std::uint32_t j = 0; j < ends.outputs; ++j) {
+        judgement.numbers[j].add(eval::score_number(outputs, rows, ends, loaded.schema, j));
+      }
+      return;
+    }
     for (std::uint32_t i = 0; i < rows.count; ++i) {
       const auto row = outputs.subspan(std::size_t{i} * ends.outputs, ends.outputs);
       judgement.confusion.add(rows.classes[i], eval::predicted_class(row));
@@ -100,7 +106,7 @@ Exit work(const cli::Given& given, const Log& log) {
   const auto source = tool::open_source(given, loaded, log);
   if (!given.flag("predict") && !source->has_targets()) {
     fail(Exit::data, "{}: the rows have no '{}' to judge by; --predict needs none", source->name(),
-         loaded.schema.target.name);
+         loaded.schema.target_name());
   }
   flush_denormals();
   Workers workers(threads);

@@ -36,7 +36,7 @@ std::string sizes(const nn::ModelSpec& spec) {
 std::string class_table(const Judgement& judgement, const eval::LoadedModel& model) {
   const std::vector<eval::ClassMetrics> metrics = eval::class_metrics(judgement.confusion);
   std::size_t width = std::string_view("macro average").size();
-  for (const std::string& name : model.schema.target.classes) {
+  for (const std::string& name : model.schema.target().classes) {
     width = std::max(width, plain(name).size());
   }
   const auto line = [&](const std::string& name, const eval::ClassMetrics& m) {
@@ -49,6 +49,32 @@ std::string class_table(const Judgement& judgement, const eval::LoadedModel& mod
     out += line(plain(model.schema.class_name(c)), metrics[c]);
   }
   return out + line("macro average", eval::macro_average(metrics));
+}
+
+std::string number_table(const Judgement& judgement, const eval::LoadedModel& model) {
+  std::size_t width = 6;
+  for (const data::Target& target : model.schema.targets) width = std::max(width, plain(target.name).size());
+  std::string out = fmt::format("\n{:<{}}  {:>12}  {:>12}  {:>9}\n", "target", width, "RMSE", "MAE", "R2");
+  for (std::size_t j = 0; j < judgement.numbers.size(); ++j) {
+    const eval::Score& one = judgement.numbers[j];
+    out += fmt::format("{:<{}}  {:>12.6g}  {:>12.6g}  {:>9.6f}\n", plain(model.schema.targets[j].name), width,
+                       one.rmse(1), one.mae(1), one.r2());
+  }
+  return out;
+}
+
+std::string numbers_line(const eval::Prediction& one) {
+  std::string line;
+  for (const double number : one.numbers) line += fmt::format("{}{:.7g}", line.empty() ? "" : "\t", number);
+  return line;
+}
+
+// {"number": 3.5}, or by name where there are several: {"numbers": {"x": 3.5, "y": 2}}
+std::string numbers_json(const eval::Prediction& one, const data::Schema& schema) {
+  if (one.numbers.size() == 1) return dump_line({{"number", one.numbers[0]}});
+  Json named = Json::object();
+  for (std::size_t j = 0; j < one.numbers.size(); ++j) named[schema.targets[j].name] = one.numbers[j];
+  return dump_line({{"numbers", named}});
 }
 
 std::string matrix(const Judgement& judgement, const eval::LoadedModel& model) {
@@ -84,7 +110,10 @@ void check_matrix(const eval::LoadedModel& model) {
 }
 
 double quality(const Judgement& judgement, const eval::LoadedModel& model) {
-  return classifies(model) ? judgement.score.accuracy() : judgement.score.r2();
+  if (classifies(model)) return judgement.score.accuracy();
+  double sum = 0;
+  for (const eval::Score& one : judgement.numbers) sum += one.r2();
+  return sum / static_cast<double>(judgement.numbers.size());
 }
 
 std::string table(const Judgement& judgement, const eval::LoadedModel& model, bool confusion) {
@@ -95,8 +124,9 @@ std::string table(const Judgement& judgement, const eval::LoadedModel& model, bo
   out += fmt::format("rows      {} ({})\n", score.rows, judgement.rows);
   out += fmt::format("loss      {:.6f}\n", score.mean_loss());
   if (!classifies(model)) {
-    return out + fmt::format("RMSE      {:.6g}\nMAE       {:.6g}\nR2        {:.6f}\n",
-                             score.rmse(outputs), score.mae(outputs), score.r2());
+    out += fmt::format("RMSE      {:.6g}\nMAE       {:.6g}\nR2        {:.6f}\n", score.rmse(outputs),
+                       score.mae(outputs), quality(judgement, model));
+    return outputs > 1 ? out + number_table(judgement, model) : out;
   }
   out += fmt::format("accuracy  {:.4f} ({} of {})\n", score.accuracy(), score.correct, score.rows);
   out += class_table(judgement, model);
@@ -136,7 +166,15 @@ std::string json_line(const Judgement& judgement, const eval::LoadedModel& model
   } else {
     json["rmse"] = score.rmse(outputs);
     json["mae"] = score.mae(outputs);
-    json["r2"] = score.r2();
+    json["r2"] = quality(judgement, model);
+    if (outputs > 1) {
+      json["targets"] = Json::array();
+      for (std::uint32_t j = 0; j < outputs; ++j) {
+        const eval::Score& one = judgement.numbers[j];
+        json["targets"].push_back({{"target", model.schema.targets[j].name},
+                                   {"rmse", one.rmse(1)}, {"mae", one.mae(1)}, {"r2", one.r2()}});
+      }
+    }
   }
   json["checkpoint"] = model.path.string();
   json["step"] = model.step;
@@ -149,7 +187,7 @@ std::string lines(std::span<const eval::Prediction> predictions, const data::Sch
   std::string out;
   for (const eval::Prediction& one : predictions) {
     if (schema.task == data::Task::regression) {
-      out += json ? dump_line({{"number", one.number}}) : fmt::format("{:.7g}", one.number);
+      out += json ? numbers_json(one, schema) : numbers_line(one);
     } else if (json) {
       out += dump_line({{"class", schema.class_name(one.code)}, {"probability", one.probability}});
     } else {

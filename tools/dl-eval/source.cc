@@ -80,7 +80,7 @@ class RawSource : public Source {
 
   eval::Rows next() override {
     if (rows_.read(eval::kBlockRows, chunk_) == 0) return {};
-    return {chunk_.rows, chunk_.features, chunk_.classes, chunk_.numbers, {}};
+    return {chunk_.rows, chunk_.features, chunk_.classes, chunk_.numbers, chunk_.weights};
   }
   bool has_targets() const override { return rows_.has_targets(); }
   std::string name() const override { return file_ == "-" ? "standard input" : file_; }

@@ -31,19 +31,55 @@ cli::Table table() {
       .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
       .option("validation", "FRACTION", "part of the rows that is held out to stop early by", "0")
       .option("scale", "HOW", "standard, minmax or none; fitted on the training part", "standard")
+      .option("max-categories", "N", "features of a category column; rarer texts are 'other'", "64")
+      .option("memory", "SIZE", "to stay below, whatever the input: 64M, 1G", "256M")
       .flag("force", "replace what DIR holds");
   t.group("Input")
       .option("format", "FORMAT", "auto, csv, tsv or idx", "auto")
       .option("separator", "CHAR", "between cells; 'tab' is one too [told from the data]")
       .option("header", "HOW", "whether files begin with names: yes, no or auto", "auto")
-      .option("label", "COLUMN", "name, or number from 0, negative from the end [the last column]")
+      .option("label", "COLUMN[,..]", "name, or number from 0, negative from the end [the last column]")
+      .option("category", "COLUMN,..", "numbers that are names of something: one feature each")
+      .option("number", "COLUMN,..", "columns that look like words but hold numbers")
+      .option("ignore", "COLUMN,..", "columns to leave out")
+      .option("weight", "COLUMN", "what a row weighs in loss and averages")
+      .option("missing", "TEXT,..", "what stands where nothing is known", "?,NA,")
+      .option("indicator", "COLUMN,..|all", "columns that get one more feature: 1 where missing")
+      .option("schema", "FILE", "what each column is, as --write-schema wrote it")
+      .option("skip-bad", "N", "leave out at most N rows that are not as they must be", "0")
       .option("labels", "FILE", "labels of IDX images")
       .option("task", "TASK", "classification, regression, or auto: told from the labels", "auto");
   t.group("Instead of writing")
+      .option("write-schema", "FILE", "write what is inferred of FILE's columns; '-': to standard output")
       .option("info", "DIR", "show what DIR holds")
       .option("verify", "DIR", "check every file of DIR; exit 1 and its name where one is bad")
       .flag("json", "one JSON object instead of a table");
   return t.arguments("FILE", 0, SIZE_MAX);
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts(1);
+  for (const char c : list) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+data::ColumnWishes wishes_of(const cli::Given& given) {
+  data::ColumnWishes wishes;
+  wishes.labels = given.text("label");
+  wishes.ignored = given.text("ignore");
+  wishes.categories = given.text("category");
+  wishes.numbers = given.text("number");
+  wishes.indicators = given.text("indicator");
+  wishes.weight = given.text("weight");
+  wishes.file = given.text("schema");
+  wishes.missing = split(given.text("missing"));
+  return wishes;
 }
 
 data::ShardOptions options_of(const cli::Given& given) {
@@ -61,7 +97,7 @@ data::ShardOptions options_of(const cli::Given& given) {
   }
   const std::string header = given.choice("header", {"yes", "no", "auto"});
   if (header != "auto") options.input.header = header == "yes";
-  options.input.label = given.text("label");
+  options.input.columns = wishes_of(given);
   options.input.labels = given.text("labels");
   options.directory = given.text("output");
   read_strategy(given, options);
@@ -72,12 +108,15 @@ data::ShardOptions options_of(const cli::Given& given) {
          options.validation);
   }
   const std::string scale = given.choice("scale", {"standard", "minmax", "none"});
-  options.scale = scale == "standard" ? data::Scale::standard
+  options.fit.scale = scale == "standard" ? data::Scale::standard
                   : scale == "minmax" ? data::Scale::minmax
                                       : data::Scale::none;
   const std::string task = given.choice("task", {"classification", "regression", "auto"});
   if (task == "classification") options.task = data::Task::classification;
   if (task == "regression") options.task = data::Task::regression;
+  options.fit.max_categories = static_cast<std::uint32_t>(given.count("max-categories", 1, 65536));
+  options.memory = given.bytes("memory", std::uint64_t{16} << 20);
+  options.skip_bad = given.count("skip-bad", 0, UINT64_MAX);
   options.force = given.flag("force");
   return options;
 }
@@ -95,6 +134,16 @@ Exit verify(const std::string& directory, const Log& log) {
   for (const std::string& line : bad) log.error("{}", line);
   if (bad.empty()) log.info("{}: all files are as they were written", directory);
   return bad.empty() ? Exit::ok : Exit::no;
+}
+
+Exit write_schema(const std::string& file, const data::InputOptions& input) {
+  const std::string text = data::inferred_schema(input);
+  if (file == "-") {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  } else {
+    write_file(file, text);
+  }
+  return Exit::ok;
 }
 
 // Every shard is an open file while it is written.
@@ -116,6 +165,7 @@ Exit work(const cli::Given& given, const Log& log) {
     return Exit::ok;
   }
   data::ShardOptions options = options_of(given);
+  if (given.has("write-schema")) return write_schema(given.text("write-schema"), options.input);
   note_signals();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   allow_open_files(options.shards + 64);
@@ -123,6 +173,7 @@ Exit work(const cli::Given& given, const Log& log) {
   {
     ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
     options.input.interrupted = stop_on_signal;
+    options.note = [&log](const std::string& text) { log.warning("{}", text); };
     options.progress = [&line](const data::ShardProgress& progress) {
       stop_on_signal();
       line.show(progress);

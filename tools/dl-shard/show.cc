@@ -18,13 +18,13 @@ std::string row(const data::ShardEntry& entry) {
 }
 
 std::string target_line(const data::Schema& schema) {
-  const std::string name = shown(schema.target.name);
+  const std::string name = shown(schema.target_name());
   if (schema.task == data::Task::regression) return "regression on " + name;
   std::string classes;
-  for (std::size_t i = 0; i < schema.target.classes.size() && i < 12; ++i) {
-    classes += (i == 0 ? "" : ", ") + schema.target.classes[i];
+  for (std::size_t i = 0; i < schema.target().classes.size() && i < 12; ++i) {
+    classes += (i == 0 ? "" : ", ") + schema.target().classes[i];
   }
-  if (schema.target.classes.size() > 12) classes += ", ...";
+  if (schema.target().classes.size() > 12) classes += ", ...";
   return fmt::format("classification on {}, {} classes: {}", name, schema.outputs(), classes);
 }
 
