@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 namespace dl::data {
@@ -99,35 +100,36 @@ void Fitter::finish_category(Column& column, std::size_t at) const {
 }
 
 std::vector<std::string> Fitter::notes(const Schema& schema) const {
-  std::vector<std::string> notes;
-  if (schema.input.format != "csv" || rows_ < kFewRows) return notes;
+  std::map<std::string, std::vector<std::string>> useless;  // columns by what is wrong with them
   for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-    const Column& column = schema.columns[i];
-    const std::uint32_t cell = texts_[i].cell;
-    const auto note = [&](const char* what) {
-      notes.push_back(fmt::format("column {} ({}): {}; leave it out with --ignore {}", column.index,
-                                  shown(column.name), what, shown(column.name)));
-    };
-    if (column.missing == rows_) {
-      note("missing in all training rows");
-    } else if (column.kind == Kind::number) {
-      if (cells_.constant(cell)) {
-        note("the same number in all training rows");
-      } else if (std::find(ascending_.begin(), ascending_.end(), cell) != ascending_.end()) {
-        note("a larger whole number in every row, as row numbers are");
-      }
-      continue;
-    }
-    const auto& counts = texts_[i].counts;
-    const auto texts = static_cast<std::uint64_t>(
-        std::count_if(counts.begin(), counts.end() - 2, [](std::uint64_t n) { return n > 0; }));
-    if (texts == 1 && column.missing == 0) {
-      note("the same text in all training rows");
-    } else if (dictionaries_[i].overflowed() || texts * 10 > rows_ * 9) {
-      note("another text in nearly every row");
-    }
+    const std::string what = why_useless(schema.columns[i], i);
+    if (!what.empty()) useless[what].push_back(schema.columns[i].name);
+  }
+  std::vector<std::string> notes;
+  for (const auto& [what, names] : useless) {
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ",") + name;
+    notes.push_back(fmt::format("{}: {}; to leave {} out: --ignore {}", names.size() == 1 ? "a column holds" : "columns hold",
+                                what, names.size() == 1 ? "it" : "them", list));
   }
   return notes;
+}
+
+std::string Fitter::why_useless(const Column& column, std::size_t at) const {
+  const std::uint32_t cell = texts_[at].cell;
+  if (column.width != 1 || rows_ < kFewRows) return "";
+  if (column.missing == rows_) return "nothing in any training row";
+  if (column.kind == Kind::number) {
+    if (cells_.constant(cell)) return "the same number in all training rows";
+    const bool ascends = std::find(ascending_.begin(), ascending_.end(), cell) != ascending_.end();
+    return ascends ? "a larger whole number in every row, as row numbers are" : "";
+  }
+  const auto& counts = texts_[at].counts;
+  const auto texts = static_cast<std::uint64_t>(
+      std::count_if(counts.begin(), counts.end() - 2, [](std::uint64_t n) { return n > 0; }));
+  if (texts == 1 && column.missing == 0) return "the same text in all training rows";
+  const bool ids = dictionaries_[at].overflowed() || texts * 10 > rows_ * 9;
+  return ids ? "another text in nearly every row" : "";
 }
 
 }  // namespace dl::data

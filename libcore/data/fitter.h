@@ -29,10 +29,11 @@ class Fitter {
   void add(const double* row, std::optional<double> target);
   // Fills in the columns and, for regression, the targets' scalings.
   void finish(Schema& schema) const;
-  // What people may want to know: columns that hold nothing to learn from. A sentence each.
+  // What people may want to know: columns that hold nothing to learn from, as sentences.
   std::vector<std::string> notes(const Schema& schema) const;
 
  private:
+  std::string why_useless(const Column& column, std::size_t at) const;
   void finish_category(Column& column, std::size_t at) const;
 
   FitOptions options_;

@@ -40,8 +40,8 @@ class Sharder {
     if (options_.progress) options_.progress({phase, rows, input_.rows->packed_bytes()});
   }
 
-  void note(const std::string& text) const {
-    if (options_.note) options_.note(text);
+  void note(Level level, const std::string& text) const {
+    if (options_.note) options_.note(level, text);
   }
 
   void read() {
@@ -68,7 +68,7 @@ class Sharder {
       }
     }
     spill_->finish();
-    if (skipped_ > 0) note(fmt::format("{} bad rows were skipped", skipped_));
+    if (skipped_ > 0) note(Level::warning, fmt::format("{} bad rows were skipped", skipped_));
     if (spill_->rows() == 0) {
       fail(Exit::data, "{}: has no rows{}", options_.input.files[0],
            input_.schema.input.header ? " below its header" : "");
@@ -120,7 +120,7 @@ class Sharder {
     if (skipped_ == options_.skip_bad) {
       fail(Exit::data, "{} (after {} other bad rows, as many as --skip-bad allows)", bad.what(), skipped_);
     }
-    if (++skipped_ <= kShown) note(fmt::format("skipped: {}", bad.what()));
+    if (++skipped_ <= kShown) note(Level::warning, fmt::format("skipped: {}", bad.what()));
   }
 
   // What the schema keeps of the training part, and the size of every shard.
@@ -142,7 +142,7 @@ class Sharder {
       report(Phase::fitting, row += labels.size());
     });
     fitter.finish(schema);
-    for (const std::string& text : fitter.notes(schema)) note(text);
+    for (const std::string& text : fitter.notes(schema)) note(Level::info, text);
   }
 
   ShardWriter& open(const std::string& name, std::uint64_t rows) {

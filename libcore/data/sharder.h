@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "data/distribution.h"
 #include "data/fitter.h"
 #include "data/input.h"
@@ -41,7 +42,8 @@ struct ShardOptions {
   bool force = false;        // replace what the directory holds
   std::size_t memory = kUsualMemory;  // bytes to stay below: half of them keep numbers between the passes
   std::function<void(const ShardProgress&)> progress;
-  std::function<void(const std::string&)> note;  // what people should know, a sentence each
+  // What people should know (warning) or may want to (info), a sentence each.
+  std::function<void(Level, const std::string&)> note;
 };
 
 inline constexpr std::uint32_t kMostShards = 4096;

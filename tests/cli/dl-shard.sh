@@ -116,7 +116,7 @@ printf 'x;y;kind\n1;2;rose\n3;4;iris\n5;6;rose\n7;8;iris\n' >t.csv
 "$shard" -q -o t -n 2 --test 0 --label kind --json t.csv >json
 grep -q '"separator":";","header":true' json || complain "separator or header not told: $(cat json)"
 grep -q '"classes":\["iris","rose"\]' json || complain "classes: $(cat json)"
-"$shard" -q -o t --force -n 2 --test 0 --label 0 --task regression --json <t.csv - >json 2>err &&
+"$shard" -q -o t --force -n 2 --test 0 --label 2 --task regression --json <t.csv - >json 2>err &&
   complain "words as numbers were taken"
 grep -q "row 2, column 2 ('kind'): 'rose' is not a number" err || complain "said: $(cat err)"
 "$shard" -q -o t --force -n 2 --test 0 --label -3 --json --header yes --separator ';' digits.csv >/dev/null 2>&1 &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // dl-shard(1): rows in, shards out.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -173,7 +174,11 @@ Exit work(const cli::Given& given, const Log& log) {
   {
     ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
     options.input.interrupted = stop_on_signal;
-    options.note = [&log](const std::string& text) { log.warning("{}", text); };
+    // Hints are for people: cron is not told twice a night.
+    const bool hints = ::isatty(STDERR_FILENO) != 0 || log.shows(Level::debug);
+    options.note = [&log, hints](Level level, const std::string& text) {
+      if (level == Level::warning || (hints && log.shows(level))) log.write(level, text);
+    };
     options.progress = [&line](const data::ShardProgress& progress) {
       stop_on_signal();
       line.show(progress);
