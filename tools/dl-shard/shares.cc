@@ -42,7 +42,7 @@ std::vector<ClassColumn> columns_of(const data::Schema& schema, const Counts& to
   std::vector<ClassColumn> columns;
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (i < alone) {
-      std::string name = fmt::format("{:.{}}", schema.target.classes[order[i]], kLongestName);
+      std::string name = fmt::format("{:.{}}", schema.target().classes[order[i]], kLongestName);
       std::replace_if(name.begin(), name.end(), [](char c) { return c >= 0 && c < ' '; }, '?');
       columns.push_back({std::move(name), {}});
     } else if (i == alone) {
