@@ -50,6 +50,8 @@ told man/dl-coord.1 < <(train eight --model 'dense 64 relu' -o short --spawn 2 -
 printf '%s\n' 'length;width;kind' '1.5;0.2;iris' '4.5;1.5;rose' '5.9;2.1;rose' '1.4;0.1;iris' '4.1;1.3;rose' >flowers.csv
 dl-shard -q -n 2 --test 0.2 --scale minmax -o f flowers.csv >/dev/null
 told man/dl-manifest.5 <f/manifest.json
+printf '%s\n' id,age,work,income 1,39,Private,low 2,50,Gov,high 3,38,Private,low '4,?,Gov,high' >people.csv
+told man/dl-shard.1 < <(dl-shard --write-schema - --ignore id people.csv)
 
 # The dumps of the formats' pages are the golden files, or decode.
 hexdump_of() {  # the bytes that a page's dump shows; a '*' repeats the line before
