@@ -4,8 +4,8 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "base/hash.h"
@@ -33,7 +33,7 @@ std::string_view without_blanks(std::string_view text) {
 }
 
 void append(std::string& bytes, double number) {
-  number += 0.0;  // -0 is 0
+  number = std::isnan(number) ? std::numeric_limits<double>::quiet_NaN() : number + 0.0;  // -0 is 0
   bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
 

@@ -15,8 +15,10 @@ namespace dl::data {
 //   a text that is a number below 2^53 (parse_number)  of 'n' and its 8 bytes as a double, so that "1",
 //                                 " 1.0" and "1e0" are one key, and "-0" is "0"
 //   any other text                of 't' and its bytes, blanks around it aside
-//   a whole row                   of 'r' and 8 bytes for each cell: a number's as a double, or those
-//                                 of a text's key; bytes in little-endian order
+//   a whole row                   of 'r' and the 8 bytes of a double for each cell: the number, or a
+//                                 text's key, or a NaN (7ff8000000000000) where it is missing
+// The bytes of a double are in little-endian order.
+//
 // Whole numbers from 2^53 on are texts, because a double cannot tell them apart: ids of 17 digits stay
 // different.
 std::uint64_t key_of(std::string_view text);

@@ -27,6 +27,7 @@ class Placement {
             double validation, std::size_t most_known = std::size_t{1} << 22);
 
   void restart();
+  bool knows_next() const { return sample_ < known_.size(); }  // next() will not look at the facts
   // The next sample's place: a shard, or shards() for the test, shards() + 1 for the validation part.
   std::uint32_t next(const SampleFacts& facts = {}) {
     const std::uint64_t sample = sample_++;

@@ -9,6 +9,7 @@
 #include "data/encoder.h"
 #include "data/output.h"
 #include "data/placement.h"
+#include "data/row_keys.h"
 #include "data/shard.h"
 #include "data/spill.h"
 
@@ -22,14 +23,19 @@ using Phase = ShardProgress::Phase;
 class Sharder {
  public:
   explicit Sharder(const ShardOptions& options)
-      : options_(options), output_(options.directory, options.force) {}
+      : options_(options),
+        output_(options.directory, options.force),
+        distribution_{options.by, options.shards, options.seed, options.weights, options.alpha} {}
 
   Manifest make() {
     input_ = open_input(options_.input);
+    if (options_.by == By::hash && !options_.key_rows && !input_.schema.key) {
+      fail(Exit::usage, "--by hash wants --key COLUMN, whose rows of one value stay together, or --key '*' for rows that are equal");
+    }
     read();
-    const DistributionOptions distribution{options_.by, options_.shards, options_.seed,
-                                           options_.weights, options_.alpha};
-    Placement placement(distribution, counts_, options_.test, options_.validation);
+    if (options_.by == By::automatic) choose();
+    if (whole_rows_) row_keys_.emplace(input_.schema, input_.dictionaries);
+    Placement placement(distribution_, counts_, options_.test, options_.validation);
     fit(placement);
     write(placement);
     return finish();
@@ -87,11 +93,55 @@ class Sharder {
     }
   }
 
-  SampleFacts facts_of(const double* row, const Label& label) const {
+  // What --by auto comes to.
+  void choose() {
+    if (layout_.key) {
+      distribution_.by = By::hash;
+      note(Level::info, fmt::format("--by auto took hash by {}, which is named as the key", shown(input_.schema.key->name)));
+      return;
+    }
+    Survey survey(key_columns(input_.schema));
+    for_each_row(Phase::fitting, [&](const double* row, const Label& label) {
+      survey.add({row, layout_.cells}, kind_.task == Task::classification
+                                           ? static_cast<double>(kind_.code_of_id[label.id])
+                                           : number_of(row, label, 0));
+    });
+    const Advice advice = advise(survey.finish(counts_), options_.shards);
+    for (const std::string& line : advice.lines) note(Level::info, "--by auto " + line);
+    distribution_.by = advice.by;
+    whole_rows_ = advice.by == By::hash && !advice.key;
+    if (!advice.key) return;
+    turned_.emplace(input_.schema, input_.dictionaries, advice.key->cell);
+    layout_ = RowLayout::of(input_.schema);
+  }
+
+  // All rows in order, as the schema has them.
+  template <typename Row>
+  void for_each_row(Phase phase, Row&& each) {
+    std::uint64_t row = 0;
+    spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
+      for (const Label& label : labels) {
+        each(turned_ ? turned_->turn(values.data()) : values.data(), label);
+        values = values.subspan(layout_.width());
+      }
+      report(phase, row += labels.size());
+    });
+  }
+
+  double number_of(const double* row, const Label& label, std::uint32_t target) const {
+    return layout_.targets > 0 ? row[layout_.cells + target] : label.number;
+  }
+
+  std::uint32_t next_place(Placement& placement, const double* row, const Label& label) {
+    if (placement.knows_next()) return placement.next({});
     SampleFacts facts;
     if (kind_.task == Task::classification) facts.code = kind_.code_of_id[label.id];
-    if (layout_.key) facts.key = static_cast<std::uint64_t>(row[layout_.key_place()]);
-    return facts;
+    if (row_keys_) {
+      facts.key = row_keys_->of_row(row);
+    } else if (layout_.key) {
+      facts.key = static_cast<std::uint64_t>(row[layout_.key_place()]);
+    }
+    return placement.next(facts);
   }
 
   // What the reader lets pass as missing, but a weight or a target may not be.
@@ -129,18 +179,12 @@ class Sharder {
     Fitter fitter(schema, input_.dictionaries, options_.fit);
     part_rows_.resize(options_.shards + 2);
     const bool number = schema.task == Task::regression && layout_.targets == 0;
-    std::uint64_t row = 0;
-    spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
-      for (const Label& label : labels) {
-        const std::uint32_t place = placement.next(facts_of(values.data(), label));
-        ++part_rows_[place];
-        if (place < options_.shards) {
-          fitter.add(values.data(), number ? std::optional(label.number) : std::nullopt);
-        }
-        values = values.subspan(layout_.width());
-      }
-      report(Phase::fitting, row += labels.size());
+    for_each_row(Phase::fitting, [&](const double* row, const Label& label) {
+      const std::uint32_t place = next_place(placement, row, label);
+      ++part_rows_[place];
+      if (place < options_.shards) fitter.add(row, number ? std::optional(label.number) : std::nullopt);
     });
+    check_keys();
     fitter.finish(schema);
     for (const std::string& text : fitter.notes(schema)) note(Level::info, text);
   }
@@ -175,15 +219,29 @@ class Sharder {
     const Encoder encoder(input_.schema, input_.dictionaries);
     std::uint64_t row = 0;
     placement.restart();
-    spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
-      for (const Label& label : labels) {
-        ShardWriter& to = *files[placement.next(facts_of(values.data(), label))];
-        if (!encoder.encode(values.data(), to.row())) refuse_wild(to.row(), row);
-        end_row(to, values.data(), label, row++);
-        values = values.subspan(layout_.width());
-      }
-      report(Phase::writing, row);
+    for_each_row(Phase::writing, [&](const double* values, const Label& label) {
+      ShardWriter& to = *files[next_place(placement, values, label)];
+      if (!encoder.encode(values, to.row())) refuse_wild(to.row(), row);
+      end_row(to, values, label, row++);
     });
+  }
+
+  // Hash promises no sizes.
+  void check_keys() const {
+    if (distribution_.by != By::hash) return;
+    const auto end = part_rows_.begin() + options_.shards;
+    const std::string keys = whole_rows_ ? "whole rows" : shown(input_.schema.key->name);
+    if (std::all_of(part_rows_.begin(), end, [](std::uint64_t rows) { return rows == 0; })) {
+      fail(Exit::data, "{}: hash by {} puts no row into a shard, all of them into the parts held out: there are too few keys; say another --seed, --test 0, or another --key",
+           options_.input.files[0], keys);
+    }
+    const auto empty = std::count(part_rows_.begin(), end, 0);
+    if (empty > 0) {
+      note(Level::warning, fmt::format("hash by {} leaves {} of {} shards empty: there are few keys; say a smaller -n", keys, empty, options_.shards));
+    }
+    if (options_.test > 0 && *end == 0) {
+      note(Level::warning, fmt::format("hash by {} puts no key into the test part: there are few keys; say another --seed or a larger --test", keys));
+    }
   }
 
   void end_row(ShardWriter& to, const double* values, const Label& label, std::uint64_t row) {
@@ -196,8 +254,7 @@ class Sharder {
     }
     numbers_.resize(schema.targets.size());
     for (std::uint32_t i = 0; i < numbers_.size(); ++i) {
-      const double number = layout_.targets > 0 ? values[layout_.cells + i] : label.number;
-      numbers_[i] = schema.scale_target(number, i);
+      numbers_[i] = schema.scale_target(number_of(values, label, i), i);
       if (!std::isfinite(numbers_[i])) refuse_wild(schema.targets[i].name, row);
     }
     to.end_row(numbers_, weight);
@@ -217,9 +274,11 @@ class Sharder {
   Manifest finish() {
     Manifest manifest;
     manifest.seed = options_.seed;
-    manifest.by = name_of(options_.by);
-    if (options_.by == By::weighted) manifest.weights = options_.weights;
-    if (options_.by == By::dirichlet) manifest.alpha = options_.alpha;
+    const By by = distribution_.by;
+    manifest.by = name_of(by);
+    if (by == By::weighted) manifest.weights = options_.weights;
+    if (by == By::dirichlet) manifest.alpha = options_.alpha;
+    if (by == By::hash) manifest.key = whole_rows_ ? "*" : input_.schema.key->name;
     manifest.schema = input_.schema;
     std::vector<ShardEntry> entries = output_.commit_shards();
     if (part_rows_[options_.shards + 1] > 0) {
@@ -243,6 +302,10 @@ class Sharder {
   TableCounts counts_;
   std::vector<std::uint64_t> part_rows_;  // of the shards, the test part, the validation part
   RowLayout layout_;
+  DistributionOptions distribution_;      // auto: what it came to
+  bool whole_rows_ = options_.key_rows;   // are the keys
+  std::optional<RowKeys> row_keys_;       // of whole rows
+  std::optional<TurnedKey> turned_;       // the column that auto took for the key
   std::vector<float> numbers_;  // of the row that is written
   std::uint64_t skipped_ = 0;
 };

@@ -33,6 +33,7 @@ struct ShardOptions {
   By by = By::random;
   std::vector<double> weights;  // weighted: one for each shard
   double alpha = 0.5;           // dirichlet
+  bool key_rows = false;        // hash: by whole rows, not by input.columns.key
   std::uint64_t seed = 1;
   double test = 0.2;
   double validation = 0;

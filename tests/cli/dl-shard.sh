@@ -97,6 +97,30 @@ strategy '482 413 312 231 359 ' -n 4 --by dirichlet --alpha 0.1
 grep -q '"by":"dirichlet","alpha":0.1' json || complain "no alpha in $(cat json)"
 rm -rf s
 
+# Rows of a user together, also when the table has grown; auto finds the users, and says so
+users() { awk -v n="$1" 'BEGIN { srand(4); print "x,user,kind"
+  for (i = 0; i < n; ++i) print i ",u" int(90 * rand()) (i < 600 ? "" : "b") "," (i % 2 ? "a" : "b") }'; }
+users 600 >users.csv
+{ cat users.csv; users 900 | tail -n 300; } >grown.csv
+for table in users grown; do
+  "$shard" -q -o $table -n 3 --by hash --key user --scale none --json $table.csv >json || complain "--key failed"
+  grep -q '"by":"hash","key":"user"' json || complain "no key in $(cat json)"
+done
+[ "$(field samples <json)" -gt 500 ] || complain "hash: $(field samples <json) training samples"
+"$shard" -o auto -n 3 --by auto --scale none users.csv 2>err >out || complain "auto failed: $(cat err)"
+[ "$(sum auto)" = "$(sum users)" ] || complain "auto is not --key user"
+grep -q "by hash of 'user'" out || complain "the table does not name the key: $(cat out)"
+grep -q "took hash by 'user' (--key 'user')" err || complain "auto says: $(cat err)"
+"$shard" -q -o auto --force -n 3 --by auto --scale none users.csv 2>err >/dev/null
+[ ! -s err ] || complain "auto is not quiet: $(cat err)"
+"$shard" -o auto --force -n 4 --by auto digits.csv 2>err >/dev/null || complain "auto failed: $(cat err)"
+grep -q 'took stratified' err || complain "auto says: $(cat err)"
+"$shard" -q -o key --force -n 4 --by stratified digits.csv >/dev/null
+[ "$(sum auto)" = "$(sum key)" ] || complain "auto is not stratified"
+strategy '344 348 368 376 361 ' -n 4 --by hash --key '*'
+grep -q '"by":"hash","key":"[*]"' json || complain "no key in $(cat json)"
+rm -rf s auto key users grown
+
 # The spread of the classes: of two, of a hundred, of numbers
 for i in $(seq 400); do echo "$i,$((i % 100)),$((i % 2)),$i.5"; done >hundred.csv
 "$shard" -q -o s --label 1 --task classification -n 3 --by stratified hundred.csv >/dev/null
@@ -160,6 +184,10 @@ gives 64 "--weights '1,2': 2 numbers for 3 shards (-n)" "$shard" -o m -n 3 --by 
 gives 64 "--weights is for --by weighted only (here: random)" "$shard" -o m --weights 1,2 digits.csv
 gives 64 "--alpha is for --by dirichlet only (here: stratified)" "$shard" -o m --by stratified --alpha 1 digits.csv
 gives 64 "--alpha" "$shard" -o m --by dirichlet --alpha 0 digits.csv
+gives 64 "--by hash wants --key COLUMN" "$shard" -o m --by hash users.csv
+gives 64 "--key is for --by hash only (here: auto)" "$shard" -o m --by auto --key user users.csv
+gives 65 "there is no column 'patient'; there are 'x', 'user', 'kind'" "$shard" -o m --by hash --key patient users.csv
+gives 64 "--label and --key both name column 2 ('kind')" "$shard" -o m --by hash --key kind --label kind users.csv
 gives 65 "digits.csv: --by stratified is for classes" "$shard" -o m --by stratified --task regression digits.csv
 gives 64 "unknown option '--shard'" "$shard" -o m --shard 3 digits.csv
 gives 64 "--output needs a value" "$shard" -o --json digits.csv

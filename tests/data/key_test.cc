@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 using namespace dl::data;
 
@@ -19,6 +20,9 @@ TEST_CASE("key: a number is one key however it is written, a text its bytes") {
   CHECK(key_of("alice") == key_of(" alice "));
   CHECK(key_of("") != key_of("0"));
   CHECK(key_of("nan") != key_of("inf"));
+  const double nan = std::nan("");
+  CHECK(key_of_row(std::vector<double>{nan}) == key_of_row(std::vector<double>{-nan}));
+  CHECK(key_of_row(std::vector<double>{nan}) != key_of_row(std::vector<double>{0}));
 }
 
 TEST_CASE("key: ids that a double cannot tell apart are different keys") {

@@ -27,6 +27,7 @@ cli::Table table() {
       .option("shards", "N", "number of shards", "8", 'n')
       .option("by", "HOW", "which row goes to which shard: random, stratified, ... (dl-shard(1))", "random")
       .option("weights", "W,...", "weighted: the shards' sizes, in proportion")
+      .option("key", "COLUMN", "hash: rows of one value stay together; '*': equal rows")
       .option("alpha", "A", "dirichlet: how alike the shards are; near 0, not at all", "0.5")
       .option("seed", "N", "for all that is random", "1")
       .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
@@ -175,7 +176,8 @@ Exit work(const cli::Given& given, const Log& log) {
     ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
     options.input.interrupted = stop_on_signal;
     // Hints are for people: cron is not told twice a night.
-    const bool hints = ::isatty(STDERR_FILENO) != 0 || log.shows(Level::debug);
+    const bool hints = ::isatty(STDERR_FILENO) != 0 || log.shows(Level::debug) ||
+                       options.by == data::By::automatic;  // who lets it choose wants to know what
     options.note = [&log, hints](Level level, const std::string& text) {
       if (level == Level::warning || (hints && log.shows(level))) log.write(level, text);
     };
@@ -185,7 +187,7 @@ Exit work(const cli::Given& given, const Log& log) {
     };
     manifest = data::make_shards(options);
   }
-  if (options.test > 0 && !manifest.test) {
+  if (options.test > 0 && !manifest.test && manifest.by != "hash") {
     log.warning("--test {}: that is less than half a sample, so there is no test part", options.test);
   }
   show(given, options.directory.string(), manifest);

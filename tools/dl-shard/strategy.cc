@@ -39,7 +39,8 @@ void read_strategy(const cli::Given& given, data::ShardOptions& options) {
   options.by = data::by_of(given.choice("by", data::by_names()));
   options.seed = given.count("seed", 0, UINT64_MAX);
   static constexpr std::pair<const char*, data::By> kTold[] = {{"weights", data::By::weighted},
-                                                               {"alpha", data::By::dirichlet}};
+                                                               {"alpha", data::By::dirichlet},
+                                                               {"key", data::By::hash}};
   for (const auto& [option, by] : kTold) {
     if (given.has(option) && options.by != by) {
       fail(Exit::usage, "--{} is for --by {} only (here: {})", option, name_of(by),
@@ -57,6 +58,8 @@ void read_strategy(const cli::Given& given, data::ShardOptions& options) {
     }
     options.shards = static_cast<std::uint32_t>(options.weights.size());
   }
+  options.key_rows = given.text("key") == "*";
+  if (!options.key_rows) options.input.columns.key = given.text("key");
   if (options.by == data::By::dirichlet) options.alpha = given.positive("alpha", 1e6);
 }
 
