@@ -77,6 +77,19 @@ float Shard::weight(std::uint32_t i) const {
   return at<float>(file_.bytes(), place.block + place.rows * per_row)[place.inside];
 }
 
+Shard open_shard(const fs::path& directory, const ShardEntry& entry, const Schema& schema) {
+  verify_digest(directory, entry);
+  Shard shard(directory / entry.file);
+  const bool classes = schema.task == Task::classification;
+  const std::uint32_t outputs = classes ? shard.classes() : shard.targets();
+  if (shard.rows() != entry.samples || shard.features() != schema.features() || outputs != schema.outputs()) {
+    fail(Exit::data, "{}: holds {} rows of {} features and {} {}, but its manifest says {} of {} and {}",
+         (directory / entry.file).string(), shard.rows(), shard.features(), outputs,
+         classes ? "classes" : "numbers to predict", entry.samples, schema.features(), schema.outputs());
+  }
+  return shard;
+}
+
 void verify_digest(const fs::path& directory, const ShardEntry& entry) {
   const fs::path path = directory / entry.file;
   const std::string found = sha256_of_file(path);

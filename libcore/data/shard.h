@@ -42,6 +42,9 @@ class Shard {
   std::uint64_t block_stride_ = 0;
 };
 
+// A file of a manifest: 65 with its name where its digest, rows, features or targets are not those.
+Shard open_shard(const fs::path& directory, const ShardEntry& entry, const Schema& schema);
+
 // 65 with the file's name where its SHA-256 is not the entry's.
 void verify_digest(const fs::path& directory, const ShardEntry& entry);
 

@@ -7,121 +7,15 @@
 
 #include "base/json.h"
 #include "cli.h"
+#include "data/export.h"
 #include "data/sharder.h"
+#include "options.h"
 #include "shares.h"
 #include "show.h"
-#include "strategy.h"
 
 namespace {
 
 using namespace dl;
-
-cli::Table table() {
-  cli::Table t("dl-shard",
-               "dl-shard [OPTION]... [FILE... | -]\n"
-               "       dl-shard --info DIR [--json]\n"
-               "       dl-shard --verify DIR",
-               "Reads tables or images once and writes shards and manifest.json for training.");
-  t.group("Output")
-      .option("output", "DIR", "where shards and manifest.json go", "shards", 'o')
-      .option("shards", "N", "number of shards", "8", 'n')
-      .option("by", "HOW", "which row goes to which shard: random, stratified, ... (dl-shard(1))", "random")
-      .option("weights", "W,...", "weighted: the shards' sizes, in proportion")
-      .option("key", "COLUMN", "hash: rows of one value stay together; '*': equal rows")
-      .option("alpha", "A", "dirichlet: how alike the shards are; near 0, not at all", "0.5")
-      .option("seed", "N", "for all that is random", "1")
-      .option("test", "FRACTION", "part of the rows that is held out to judge by", "0.2")
-      .option("validation", "FRACTION", "part of the rows that is held out to stop early by", "0")
-      .option("scale", "HOW", "standard, minmax or none; fitted on the training part", "standard")
-      .option("max-categories", "N", "features of a category column; rarer texts are 'other'", "64")
-      .option("memory", "SIZE", "to stay below, whatever the input: 64M, 1G", "256M")
-      .flag("force", "replace what DIR holds");
-  t.group("Input")
-      .option("format", "FORMAT", "auto, csv, tsv or idx", "auto")
-      .option("separator", "CHAR", "between cells; 'tab' is one too [told from the data]")
-      .option("header", "HOW", "whether files begin with names: yes, no or auto", "auto")
-      .option("label", "COLUMN[,..]", "name, or number from 0, negative from the end [the last column]")
-      .option("category", "COLUMN,..", "numbers that are names of something: one feature each")
-      .option("number", "COLUMN,..", "columns that look like words but hold numbers")
-      .option("ignore", "COLUMN,..", "columns to leave out")
-      .option("weight", "COLUMN", "what a row weighs in loss and averages")
-      .option("missing", "TEXT,..", "what stands where nothing is known", "?,NA,")
-      .option("indicator", "COLUMN,..|all", "columns that get one more feature: 1 where missing")
-      .option("schema", "FILE", "what each column is, as --write-schema wrote it")
-      .option("skip-bad", "N", "leave out at most N rows that are not as they must be", "0")
-      .option("labels", "FILE", "labels of IDX images")
-      .option("task", "TASK", "classification, regression, or auto: told from the labels", "auto");
-  t.group("Instead of writing")
-      .option("write-schema", "FILE", "write what is inferred of FILE's columns; '-': to standard output")
-      .option("info", "DIR", "show what DIR holds")
-      .option("verify", "DIR", "check every file of DIR; exit 1 and its name where one is bad")
-      .flag("json", "one JSON object instead of a table");
-  return t.arguments("FILE", 0, SIZE_MAX);
-}
-
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts(1);
-  for (const char c : list) {
-    if (c == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
-data::ColumnWishes wishes_of(const cli::Given& given) {
-  data::ColumnWishes wishes;
-  wishes.labels = given.text("label");
-  wishes.ignored = given.text("ignore");
-  wishes.categories = given.text("category");
-  wishes.numbers = given.text("number");
-  wishes.indicators = given.text("indicator");
-  wishes.weight = given.text("weight");
-  wishes.file = given.text("schema");
-  wishes.missing = split(given.text("missing"));
-  return wishes;
-}
-
-data::ShardOptions options_of(const cli::Given& given) {
-  data::ShardOptions options;
-  options.input.files = given.arguments();
-  if (options.input.files.empty()) fail(Exit::usage, "FILE is missing (see dl-shard --help)");
-  options.input.format = given.choice("format", {"auto", "csv", "tsv", "idx"});
-  if (given.has("separator")) {
-    const std::string text = given.text("separator");
-    const bool tab = text == "tab" || text == "\\t";
-    if ((!tab && text.size() != 1) || text == "\"" || text == "\n" || text == "\r" || text[0] < 0) {
-      fail(Exit::usage, "--separator: {} is not one ASCII character, or 'tab'", shown(text));
-    }
-    options.input.separator = tab ? '\t' : text[0];
-  }
-  const std::string header = given.choice("header", {"yes", "no", "auto"});
-  if (header != "auto") options.input.header = header == "yes";
-  options.input.columns = wishes_of(given);
-  options.input.labels = given.text("labels");
-  options.directory = given.text("output");
-  read_strategy(given, options);
-  options.test = given.number("test", 0, 1);
-  options.validation = given.number("validation", 0, 1);
-  if (!(options.test + options.validation < 1)) {
-    fail(Exit::usage, "--test {} and --validation {} leave nothing to train on", options.test,
-         options.validation);
-  }
-  const std::string scale = given.choice("scale", {"standard", "minmax", "none"});
-  options.fit.scale = scale == "standard" ? data::Scale::standard
-                  : scale == "minmax" ? data::Scale::minmax
-                                      : data::Scale::none;
-  const std::string task = given.choice("task", {"classification", "regression", "auto"});
-  if (task == "classification") options.task = data::Task::classification;
-  if (task == "regression") options.task = data::Task::regression;
-  options.fit.max_categories = static_cast<std::uint32_t>(given.count("max-categories", 1, 65536));
-  options.memory = given.bytes("memory", std::uint64_t{16} << 20);
-  options.skip_bad = given.count("skip-bad", 0, UINT64_MAX);
-  options.force = given.flag("force");
-  return options;
-}
 
 void show(const cli::Given& given, const std::string& directory, const data::Manifest& manifest) {
   std::string text = given.flag("json") ? dump_line(report(manifest)) + "\n"
@@ -136,6 +30,13 @@ Exit verify(const std::string& directory, const Log& log) {
   for (const std::string& line : bad) log.error("{}", line);
   if (bad.empty()) log.info("{}: all files are as they were written", directory);
   return bad.empty() ? Exit::ok : Exit::no;
+}
+
+Exit export_csv(const std::string& directory, const std::string& split) {
+  data::export_csv(directory, data::read_manifest(directory), split, [](std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) cli::flush_stdout();
+  });
+  return Exit::ok;
 }
 
 Exit write_schema(const std::string& file, const data::InputOptions& input) {
@@ -157,12 +58,9 @@ void allow_open_files(std::uint64_t wanted) {
 }
 
 Exit work(const cli::Given& given, const Log& log) {
-  if (given.has("info") || given.has("verify")) {
-    if (given.has("info") && given.has("verify")) fail(Exit::usage, "--info and --verify: one of them");
-    if (!given.arguments().empty()) {
-      fail(Exit::usage, "stray argument {} (see dl-shard --help)", shown(given.arguments()[0]));
-    }
-    if (given.has("verify")) return verify(given.text("verify"), log);
+  if (const auto looks = instead_of_writing(given)) {
+    if (*looks == "verify") return verify(given.text("verify"), log);
+    if (*looks == "export") return export_csv(given.text("export"), given.text("split"));
     show(given, given.text("info"), data::read_manifest(given.text("info")));
     return Exit::ok;
   }
@@ -196,4 +94,4 @@ Exit work(const cli::Given& given, const Log& log) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return dl::cli::run(table(), argc, argv, work); }
+int main(int argc, char** argv) { return dl::cli::run(shard_options(), argc, argv, work); }
