@@ -117,7 +117,7 @@ TEST_CASE("fitter: means and categories are those of the rows that it saw, missi
   FitOptions options;
   options.max_categories = 2;
   Fitter fitter(schema, texts, options);
-  for (const std::vector<double> row : std::vector<std::vector<double>>{
+  for (const std::vector<double>& row : std::vector<std::vector<double>>{
            {1, 0, 5}, {3, 2, 5}, {kMissing, 2, 5}, {5, kMissing, 5}, {3, 0, 5}, {3, 1, 5}}) {
     fitter.add(row.data(), std::nullopt);
   }
