@@ -75,7 +75,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
       case net::Type::heartbeat: {
         net::decode<Heartbeat>(payload);
         const std::uint64_t progress = settings.progress != nullptr ? settings.progress->load() : 0;
-        outbox->send_urgent(Heartbeat{progress + chunks});
+        outbox->send_urgent(Heartbeat{progress + pieces});
         return;
       }
       case net::Type::pause: {
@@ -86,10 +86,15 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
       }
       case net::Type::state_begin: reader.begin(net::decode<StateBegin>(payload)); return;
       case net::Type::state_chunk:
-        ++chunks;
+        ++pieces;
         reader.chunk(payload);
         return;
       case net::Type::state_end: mailbox.put(reader.end(net::decode<StateEnd>(payload))); return;
+      case net::Type::file_piece:
+        ++pieces;
+        mailbox.put(decode_piece(payload));
+        return;
+      case net::Type::load: mailbox.put(net::decode<Load>(payload)); return;
       case net::Type::welcome: mailbox.put(net::decode<Welcome>(payload)); return;
       case net::Type::send_state: mailbox.put(net::decode<SendState>(payload)); return;
       case net::Type::start: mailbox.put(net::decode<Start>(payload)); return;
@@ -145,7 +150,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
   std::shared_ptr<net::Connection> connection;
   std::optional<Outbox> outbox;
   StateReader reader;
-  std::uint64_t chunks = 0;  // of states heard: this too is work that moves on
+  std::uint64_t pieces = 0;  // of states and files heard: this too is work that moves on
   net::Timer drained;
   bool ended = false;
 };
@@ -170,6 +175,8 @@ void Client::expect_state(std::uint64_t floats) {
 
 void Client::send(const Ready& message) { conversation_->send(message); }
 void Client::send(const Paused& message) { conversation_->send(message); }
+void Client::send(const Loaded& message) { conversation_->send(message); }
+void Client::send(const Fetch& message) { conversation_->send(message); }
 void Client::send(const Progress& message) { conversation_->send(message); }
 void Client::send(const Report& message) { conversation_->send(message); }
 void Client::send(const Done& message) { conversation_->send(message); }

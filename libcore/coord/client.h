@@ -6,9 +6,11 @@
 // training thread takes it from there and answers through send().
 //
 // What a node owes the coordinator:
-// - Welcome: load configuration and data, expect_state(), then Ready; or Refuse with a code.
+// - Welcome: read configuration and manifest, expect_state(), then Ready; or Refuse with a code.
 // - Pause, at any time after Ready, also after Done: leave the current generation, answer Paused with
 //   the Pause's generation. Another Pause may follow; the newest counts.
+// - Load: hold these shards, then Loaded. What is missing is asked for by Fetch (coord/fetch.h); a Pause
+//   that comes meanwhile ends the Load.
 // - State: take it over; the Start that follows names its step.
 // - Start: the highest step of the group is Start.step. At step 0 without a State, make the
 //   parameters from the seed. A Start at the run's last step asks rank 0 for the final state and
@@ -62,6 +64,8 @@ class Client {
   // Messages go out in the order of the calls. Nothing happens once the conversation is over.
   void send(const Ready& message);
   void send(const Paused& message);
+  void send(const Loaded& message);
+  void send(const Fetch& message);
   void send(const Progress& message);
   void send(const Report& message);
   void send(const Done& message);

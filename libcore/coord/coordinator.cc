@@ -107,6 +107,8 @@ void Coordinator::said(NodeId id, const Ready& message) {
   if (phase_ == Phase::forming || phase_ == Phase::fetching) {
     deadline_ns_ = now_ + plan_.wait_ns;
     pause(id);
+  } else if (phase_ == Phase::loading) {
+    form();  // what the others have loaded so far, they keep
   } else if (phase_ == Phase::running && members().size() < plan_.shard_samples.size()) {
     ask_to_pause();
   }
@@ -131,6 +133,16 @@ void Coordinator::said(NodeId id, const Paused& message) {
       form();
     }
   }
+}
+
+void Coordinator::said(NodeId id, const Loaded& message) {
+  if (message.generation != generation_ || phase_ != Phase::loading) return;
+  nodes_.at(id).loaded = true;
+  nodes_.at(id).asked = false;
+  stir(id);
+  const bool all = std::all_of(next_.group.begin(), next_.group.end(),
+                               [this](NodeId member) { return nodes_.at(member).loaded; });
+  if (all) start();
 }
 
 void Coordinator::said(NodeId id, const Progress& message) {
@@ -197,11 +209,13 @@ void Coordinator::refuse(NodeId id, const Hello& hello, const std::string& text)
   nodes_.erase(id);
 }
 
-void Coordinator::take(const event::StateComing& event) {
+void Coordinator::take(const event::AtWork& event) {
   const auto found = nodes_.find(event.node);
   if (found == nodes_.end()) return;
   found->second.heard_ns = now_;
   stir(event.node);
+  // A node that still fetches the manifest is not one that is missing.
+  if (phase_ == Phase::forming && !found->second.ready) deadline_ns_ = now_ + plan_.wait_ns;
 }
 
 void Coordinator::take(const event::StateCame& event) {
@@ -259,6 +273,10 @@ void Coordinator::take(const event::WriteFailed& event) {
   end(static_cast<int>(event.code), event.text, "the coordinator cannot write: " + event.text);
 }
 
+void Coordinator::take(const event::DataFailed& event) {
+  end(static_cast<int>(event.code), event.text, event.text);
+}
+
 void Coordinator::take(const event::ChildEnded& event) {
   end(static_cast<int>(event.code), event.text, event.text);
 }
@@ -266,6 +284,7 @@ void Coordinator::take(const event::ChildEnded& event) {
 void Coordinator::take(const event::StopAsked& event) {
   if (ending_) return;
   ending_ = Ending{event.exit_code, event.why};
+  if (phase_ == Phase::loading) phase_ = Phase::forming;  // its members are still paused
   if (phase_ == Phase::forming) {
     proceed();
   } else if (phase_ == Phase::running) {
@@ -304,6 +323,7 @@ std::vector<Coordinator::NodeView> Coordinator::nodes() const {
   for (const auto& [id, node] : nodes_) {
     const char* doing = !node.ready                     ? "loading"
                         : node.done                     ? "done"
+                        : phase_ == Phase::loading && node.asked ? "loading"
                         : phase_ != Phase::running      ? "pausing"
                         : node.rank                     ? "training"
                                                         : "ready";
@@ -317,6 +337,7 @@ std::string Coordinator::phase() const {
   switch (phase_) {
     case Phase::forming: return started_ ? "forming a group" : "waiting for nodes";
     case Phase::fetching: return "fetching the state";
+    case Phase::loading: return "loading shards";
     case Phase::running: return "running";
     case Phase::saving: return "saving";
     case Phase::ended: return "ended";

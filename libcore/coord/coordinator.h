@@ -3,11 +3,14 @@
 // clock, thread or neural network. Server (server.h) does what the actions say.
 //
 // One path for start, resume, loss and join: a group forms (Pause to every ready node, Paused back),
-// the highest applied step wins, who lags gets that state, Start. A group that trains is left alone
+// the highest applied step wins, every member of the new group loads its shards (Load, Loaded; a node that
+// lacks some fetches them meanwhile), who lags gets that state, Start. A group that trains is left alone
 // until a member is lost (the survivors form the next one at once) or a node is ready to join (rank 0
 // is asked to pause at a step's border, so that no round is thrown away).
 //
-//   forming --all paused--> [fetching the state] --> running --loss, or all paused--> forming
+//   forming --all paused--> [fetching the state] --> loading --all loaded--> running
+//   loading --a member lost, or a node ready--> forming
+//   running --loss, or all paused--> forming
 //   forming, running --stop asked, all paused--> saving --> ended
 //   running --everyone done, final state written--> ended
 #pragma once
@@ -38,9 +41,9 @@ struct Arrived {  // a node's Hello, first of all
 };
 struct Said {  // any other message of a node that arrived
   NodeId node = 0;
-  std::variant<Ready, Paused, Progress, Report, Done, Refuse, Goodbye, Heartbeat> message;
+  std::variant<Ready, Paused, Loaded, Progress, Report, Done, Refuse, Goodbye, Heartbeat> message;
 };
-struct StateComing {  // a part of a state; the node is at work
+struct AtWork {  // a part of its state came, or a part of a file was asked for
   NodeId node = 0;
 };
 struct StateCame {  // StateBegin to StateEnd, whole; the floats stay with the server
@@ -61,6 +64,10 @@ struct WriteFailed {
   Exit code = Exit::io;
   std::string text;
 };
+struct DataFailed {  // a file of the data cannot be read here any more
+  Exit code = Exit::no_input;
+  std::string text;
+};
 struct ChildEnded {  // a spawned node that is not started again
   Exit code = Exit::bug;
   std::string text;
@@ -74,15 +81,15 @@ struct Tick {};
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::Said, event::StateComing, event::StateCame,
-                           event::Lost, event::Written, event::WriteFailed, event::ChildEnded, event::StopAsked,
-                           event::CheckpointAsked, event::Tick>;
+using Event = std::variant<event::Arrived, event::Said, event::AtWork, event::StateCame,
+                           event::Lost, event::Written, event::WriteFailed, event::DataFailed, event::ChildEnded,
+                           event::StopAsked, event::CheckpointAsked, event::Tick>;
 
 namespace action {
 
 struct Send {
   NodeId node = 0;
-  std::variant<Welcome, Refuse, Pause, SendState, Start, Signal, Goodbye> message;
+  std::variant<Welcome, Refuse, Pause, SendState, Load, Start, Signal, Goodbye> message;
 };
 struct Close {  // when what was sent before is written
   NodeId node = 0;
@@ -157,7 +164,7 @@ class Coordinator {
   std::string phase() const;
 
  private:
-  enum class Phase { forming, fetching, running, saving, ended };
+  enum class Phase { forming, fetching, loading, running, saving, ended };
 
   struct Node {
     std::string address, via;
@@ -168,11 +175,18 @@ class Coordinator {
     // A heart that beats says little about the work: this is when it last moved on.
     std::int64_t stirred_ns = 0;
     std::uint64_t beat = 0;              // the newest heartbeat's progress
-    bool asked = false;                  // Paused or a state is wanted of it
+    bool asked = false;                  // Paused, Loaded or a state is wanted of it
+    bool loaded = false;                 // as Load asked
     std::optional<std::int64_t> paused;  // its step, for this generation
     std::optional<std::uint32_t> rank;   // in the newest group
     std::optional<Done> done;
     Progress progress;
+  };
+  struct Next {                          // the group that loads its shards
+    std::vector<NodeId> group;           // by rank
+    std::vector<std::uint32_t> owner;    // rank of each shard
+    std::vector<NodeId> laggards;        // who gets the kept state
+    std::int64_t step = 0;
   };
   struct Ending {
     int code = 0;
@@ -182,17 +196,19 @@ class Coordinator {
   // coordinator.cc: what comes in
   void take(const event::Arrived& event);
   void take(const event::Said& event);
-  void take(const event::StateComing& event);
+  void take(const event::AtWork& event);
   void take(const event::StateCame& event);
   void take(const event::Lost& event);
   void take(const event::Written& event);
   void take(const event::WriteFailed& event);
+  void take(const event::DataFailed& event);
   void take(const event::ChildEnded& event);
   void take(const event::StopAsked& event);
   void take(const event::CheckpointAsked& event);
   void take(const event::Tick& event);
   void said(NodeId id, const Ready& message);
   void said(NodeId id, const Paused& message);
+  void said(NodeId id, const Loaded& message);
   void said(NodeId id, const Progress& message);
   void said(NodeId id, const Report& message);
   void said(NodeId id, const Done& message);
@@ -215,7 +231,8 @@ class Coordinator {
   void fetch(NodeId holder, std::int64_t step);
   void ask_to_pause();
   void proceed();
-  void start(const std::vector<NodeId>& group, std::int64_t step);
+  void load(Next next);
+  void start();
   std::vector<NodeId> ready_nodes() const;  // members in rank order, then the others by age
   std::uint32_t needed() const;
   std::vector<NodeId> members() const;      // of the newest group, in rank order
@@ -240,6 +257,7 @@ class Coordinator {
   std::map<NodeId, Node> nodes_;  // those that said Hello
   std::optional<NodeId> holder_;  // whom SendState went to
   std::int64_t holder_step_ = -1;
+  Next next_;
   bool pause_asked_ = false;      // of this group
   std::int64_t kept_step_;        // of the state the server holds
   std::int64_t writing_step_;     // newest handed to the writer

@@ -106,14 +106,31 @@ void Coordinator::proceed() {
       return;
     }
   }
-  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
-  start(group, std::max<std::int64_t>(best, 0));
+  load({std::move(group), {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
 }
 
-void Coordinator::start(const std::vector<NodeId>& group, std::int64_t step) {
+void Coordinator::load(Next next) {
+  next_ = std::move(next);
   std::vector<std::uint32_t> threads;
-  for (const NodeId id : group) threads.push_back(std::max(1U, nodes_.at(id).hello.threads));
-  const std::vector<std::uint32_t> owner = assign(plan_.assignment, plan_.shard_samples, threads);
+  for (const NodeId id : next_.group) threads.push_back(std::max(1U, nodes_.at(id).hello.threads));
+  next_.owner = assign(plan_.assignment, plan_.shard_samples, threads);
+  phase_ = Phase::loading;
+  for (std::uint32_t rank = 0; rank < next_.group.size(); ++rank) {
+    Load message{generation_, {}};
+    for (std::uint32_t shard = 0; shard < next_.owner.size(); ++shard) {
+      if (next_.owner[shard] == rank) message.shards.push_back(shard);
+    }
+    const NodeId id = next_.group[rank];
+    nodes_.at(id).asked = true;
+    nodes_.at(id).loaded = false;
+    stir(id);
+    send(id, std::move(message));
+  }
+}
+
+void Coordinator::start() {
+  const auto& [group, owner, laggards, step] = next_;
+  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
   for (auto& [id, node] : nodes_) {
     node.rank.reset();
     node.paused.reset();

@@ -10,7 +10,7 @@ void Coordinator::lose(NodeId id, const std::string& reason) { lose({{id, reason
 
 // All that are lost at one time, then what follows from it.
 void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) {
-  bool any = false, member = false, holder = false;
+  bool any = false, member = false, holder = false, loader = false;
   for (const auto& [id, reason] : lost) {
     const auto found = nodes_.find(id);
     if (found == nodes_.end()) continue;
@@ -19,6 +19,7 @@ void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) 
     any = true;
     member = member || node.rank.has_value();
     holder = holder || holder_ == id;
+    loader = loader || std::find(next_.group.begin(), next_.group.end(), id) != next_.group.end();
     out_.push_back(
         action::Announce{Json{{"event", "lost"},
                               {"rank", node.rank ? Json(*node.rank) : Json(nullptr)},
@@ -35,6 +36,8 @@ void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) 
     holder_.reset();
     phase_ = Phase::forming;
     proceed();
+  } else if (phase_ == Phase::loading && loader) {
+    form();
   } else if (phase_ == Phase::running && member) {
     const std::vector<NodeId> left = members();
     const bool all_done = !left.empty() && nodes_.at(left.front()).rank == 0U &&

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "coord/files.h"
 #include "coord/messages.h"
 
 namespace dl::coord {
@@ -31,8 +32,8 @@ struct CoordinatorLost {
   std::string reason;
 };
 
-using Incoming = std::variant<Welcome, Pause, SendState, State, Start, Signal, Refuse, Goodbye,
-                              CoordinatorLost>;
+using Incoming = std::variant<Welcome, Pause, SendState, State, Load, FilePiece, Start, Signal, Refuse,
+                              Goodbye, CoordinatorLost>;
 
 // First in, first out; any thread puts, one takes.
 class Mailbox {

@@ -42,7 +42,7 @@ struct Refuse {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-// node -> coordinator: configuration and data are loaded; what I have of both
+// node -> coordinator: the run's configuration and manifest are read; what I have of both
 struct Ready {
   static constexpr net::Type type = net::Type::ready;
   Text<64> manifest_sha256;
@@ -89,6 +89,32 @@ struct StateEnd {
   static constexpr net::Type type = net::Type::state_end;
   std::uint64_t step = 0;
   template <class A> void serialize(A& a, unsigned) { a & step; }
+};
+
+// coordinator -> node: in the generation that comes these shards are yours; answer with Loaded when you
+// hold them, and the parts that are judged on. Start comes when all of the group do.
+struct Load {
+  static constexpr net::Type type = net::Type::load;
+  std::uint32_t generation = 0;
+  List<std::uint32_t, 65536> shards;  // ascending
+  template <class A> void serialize(A& a, unsigned) { a & generation & shards; }
+};
+
+// node -> coordinator
+struct Loaded {
+  static constexpr net::Type type = net::Type::loaded;
+  std::uint32_t generation = 0;
+  template <class A> void serialize(A& a, unsigned) { a & generation; }
+};
+
+// node -> coordinator, from Welcome on: a piece of a file that I lack. The answer is a frame of type
+// file_piece (coord/files.h). Files are known by their digests alone: that of the run's manifest, and
+// those that it names.
+struct Fetch {
+  static constexpr net::Type type = net::Type::fetch;
+  Text<64> sha256;
+  std::uint64_t offset = 0;
+  template <class A> void serialize(A& a, unsigned) { a & sha256 & offset; }
 };
 
 // coordinator -> node: the new generation begins
@@ -157,6 +183,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 2;
+inline constexpr std::uint32_t kProtocol = 3;
 
 }  // namespace dl::coord

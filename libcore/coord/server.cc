@@ -101,6 +101,8 @@ void Server::hear(NodeId id, net::Type type, ByteView payload) {
       said(decode<Ready>(payload));
       break;
     case net::Type::paused: said(decode<Paused>(payload)); break;
+    case net::Type::loaded: said(decode<Loaded>(payload)); break;
+    case net::Type::fetch: hear_fetch(id, peer, decode<Fetch>(payload)); break;
     case net::Type::done: said(decode<Done>(payload)); break;
     case net::Type::refuse: said(decode<Refuse>(payload)); break;
     case net::Type::goodbye: said(decode<Goodbye>(payload)); break;
@@ -121,12 +123,39 @@ void Server::hear_first(NodeId id, Peer& peer, net::Type type, ByteView payload)
   tell(event::Arrived{id, peer.connection->peer_host(), peer.connection->local_host(), hello});
 }
 
+// Answered at once: the node asks for a few pieces at a time, so they need no queue of their own, and
+// nothing is kept for it in between. What the node may not ask for ends its connection; what cannot be
+// read here ends the run.
+void Server::hear_fetch(NodeId id, Peer& peer, const Fetch& message) {
+  const Files* files = settings_->files.get();
+  if (files == nullptr || !files->has(message.sha256)) {
+    fail(Exit::data, "it asked for a file that the run does not have: {}", shown(message.sha256));
+  }
+  if (message.offset % kPieceBytes != 0) fail(Exit::data, "no piece of a file begins at byte {}", message.offset);
+  if (*peer.pieces >= kMostPieces) {
+    fail(Exit::data, "it asked for more than {} pieces of files at once", kMostPieces);
+  }
+  std::shared_ptr<const Bytes> piece;
+  try {
+    piece = std::make_shared<const Bytes>(files->piece(message.sha256, message.offset));
+  } catch (const Error& error) {
+    log_.warning("{}", error.what());
+    tell(event::DataFailed{error.code(), error.what()});
+    return;
+  }
+  ++*peer.pieces;
+  const ByteView bytes = *piece;
+  peer.connection->send_bulk(net::Type::file_piece, 0, 0, std::span(&bytes, 1),
+                             [piece, open = peer.pieces] { --*open; });
+  tell(event::AtWork{id});
+}
+
 void Server::hear_state(NodeId id, Peer& peer, net::Type type, ByteView payload) {
   if (type == net::Type::state_begin) {
     peer.reader.begin(net::decode<StateBegin>(payload));
   } else if (type == net::Type::state_chunk) {
     peer.reader.chunk(payload);
-    tell(event::StateComing{id});
+    tell(event::AtWork{id});
   } else {
     auto state = std::make_shared<const State>(peer.reader.end(net::decode<StateEnd>(payload)));
     const event::StateCame came{id, state->step, state->reason};

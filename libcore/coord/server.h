@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "coord/children.h"
 #include "coord/coordinator.h"
+#include "coord/files.h"
 #include "coord/state_stream.h"
 #include "coord/writer.h"
 #include "net/listener.h"
@@ -24,6 +25,7 @@ struct ServerSettings {
   Plan plan;
   std::uint64_t state_floats = 0;      // parameters and slots, from the local model
   std::shared_ptr<const State> kept;   // of the checkpoint that the run goes on from; or none
+  std::shared_ptr<const Files> files;  // that nodes may fetch; or none
   // All but `write` are called on the loop's thread and must not take long.
   std::function<void(const Json& event)> announce;
   std::function<void(const Progress& progress)> live;
@@ -62,12 +64,14 @@ class Server {
     bool known = false;            // it has said a Hello that decodes
     std::int64_t deadline_ns = 0;  // for the Hello
     std::uint64_t pid = 0;
+    std::shared_ptr<std::uint32_t> pieces = std::make_shared<std::uint32_t>(0);  // not yet sent
   };
 
   void accept(std::shared_ptr<net::Connection> connection);
   void hear(NodeId id, net::Type type, ByteView payload);
   void hear_first(NodeId id, Peer& peer, net::Type type, ByteView payload);
   void hear_state(NodeId id, Peer& peer, net::Type type, ByteView payload);
+  void hear_fetch(NodeId id, Peer& peer, const Fetch& message);
   void closed(NodeId id, const std::string& reason);
   void stranger(const std::string& who, const std::string& reason);
   void on_signal(int number);

@@ -12,7 +12,6 @@ namespace dl::data {
 
 namespace {
 
-constexpr std::uint64_t kLongestManifest = std::uint64_t{1} << 30;
 constexpr std::size_t kMostShards = 65536;
 
 Json entry_to_json(const ShardEntry& entry) {
@@ -152,14 +151,17 @@ Manifest Manifest::from_json(const Json& json, const std::string& what) {
   return manifest;
 }
 
+Manifest parse_manifest(const std::string& text, const std::string& what) {
+  return Manifest::from_json(parse_json(text, what), what);
+}
+
 Manifest read_manifest(const fs::path& directory) {
-  const fs::path path = directory / "manifest.json";
-  return Manifest::from_json(parse_json(read_file(path, kLongestManifest), path.string()),
-                             path.string());
+  const fs::path path = directory / kManifestName;
+  return parse_manifest(read_file(path, kLongestManifest), path.string());
 }
 
 std::string manifest_digest(const fs::path& directory) {
-  return sha256_hex(as_bytes_of(read_file(directory / "manifest.json", kLongestManifest)));
+  return sha256_hex(as_bytes_of(read_file(directory / kManifestName, kLongestManifest)));
 }
 
 }  // namespace dl::data

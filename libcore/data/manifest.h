@@ -36,6 +36,11 @@ struct Manifest {
   static Manifest from_json(const Json& json, const std::string& what);
 };
 
+inline constexpr const char* kManifestName = "manifest.json";
+inline constexpr std::uint64_t kLongestManifest = std::uint64_t{1} << 30;
+
+// The text of a manifest file; 65 where it is not as dl-manifest(5) says.
+Manifest parse_manifest(const std::string& text, const std::string& what);
 // DIR/manifest.json; 66 where there is none, 65 where it is not as dl-manifest(5) says.
 Manifest read_manifest(const fs::path& directory);
 // SHA-256 of the bytes of DIR/manifest.json: the identity of the data in handshakes and checkpoints.

@@ -47,6 +47,10 @@ std::uint32_t max_length(Type type) {
     case Type::report: return 17 * kKiB;
     case Type::done: return 17 * kKiB;
     case Type::goodbye: return 2 * kKiB;
+    case Type::fetch: return 128;
+    case Type::file_piece: return kMiB;
+    case Type::load: return 260 * kKiB;
+    case Type::loaded: return 64;
     case Type::mesh_hello: return 256;
     case Type::part: return 1024 * kMiB;
     case Type::result: return 1024 * kMiB;

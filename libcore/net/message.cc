@@ -58,6 +58,10 @@ std::string_view name(Type type) {
     case Type::report: return "report";
     case Type::done: return "done";
     case Type::goodbye: return "goodbye";
+    case Type::fetch: return "fetch";
+    case Type::file_piece: return "file_piece";
+    case Type::load: return "load";
+    case Type::loaded: return "loaded";
     case Type::mesh_hello: return "mesh_hello";
     case Type::part: return "part";
     case Type::result: return "result";

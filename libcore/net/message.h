@@ -45,6 +45,10 @@ enum class Type : std::uint8_t {
   report = 15,
   done = 16,
   goodbye = 17,
+  fetch = 18,
+  file_piece = 19,  // where it belongs, and raw bytes
+  load = 20,
+  loaded = 21,
 
   mesh_hello = 32,
   part = 33,    // raw float32: a rank's partial sums

@@ -14,7 +14,9 @@
 #include "checkpoint/checkpoint.h"
 #include "comm/mesh.h"
 #include "coord/client.h"
+#include "coord/fetch.h"
 #include "linalg/arithmetic.h"
+#include "train/cache.h"
 #include "train/replica.h"
 #include "train/sync.h"
 #include "train/training_data.h"
@@ -38,15 +40,12 @@ std::string host_name() {
 
 // Everything that follows from the run's configuration.
 struct Work {
-  Work(const RunConfig& c, const NodeOptions& options)
+  Work(const RunConfig& c, const NodeOptions& options, DataSource source)
       : config(c),
         workers(options.threads),
         arithmetic(linalg::choose(options.kernel, c.arithmetic)),
-        data(options.data.empty() ? c.data : options.data, c.manifest_sha256),
-        replica(c, arithmetic, workers) {
-    data.test();  // what is damaged is found before the first step, not after the first epoch
-    data.validation();
-  }
+        data(std::move(source), c.manifest_sha256),
+        replica(c, arithmetic, workers) {}
 
   RunConfig config;
   Workers workers;
@@ -54,6 +53,9 @@ struct Work {
   TrainingData data;
   Replica replica;
 };
+
+// A fetch ended before its file was whole: something else came that has to be done first.
+struct Interrupted {};
 
 class Node {
  public:
@@ -144,13 +146,16 @@ class Node {
   std::optional<int> handle(const coord::Welcome& welcome) try {
     run_id_ = welcome.run_id.str();
     const std::string what = "the coordinator's configuration";
-    work_.emplace(RunConfig::from_json(parse_json(welcome.config.str(), what), what), options_);
+    const RunConfig config = RunConfig::from_json(parse_json(welcome.config.str(), what), what);
+    work_.emplace(config, options_, source(config));
     client_->expect_state(work_->replica.state_size());
     coord::Ready ready;
     ready.manifest_sha256 = work_->config.manifest_sha256;
     ready.parameters = work_->replica.model().parameters().size();
     ready.arithmetic = work_->arithmetic.name();
     client_->send(ready);
+    return std::nullopt;
+  } catch (const Interrupted&) {
     return std::nullopt;
   } catch (const Error& error) {
     return refuse(error);
@@ -177,6 +182,21 @@ class Node {
   } catch (const Error& error) {
     return refuse(error);
   }
+
+  std::optional<int> handle(const coord::Load& load) try {
+    work_->data.hold(load.shards.items());
+    // What is damaged is found before the first step, not after the first epoch.
+    work_->data.test();
+    work_->data.validation();
+    client_->send(coord::Loaded{load.generation});
+    return std::nullopt;
+  } catch (const Interrupted&) {
+    return std::nullopt;  // the files that came whole are kept
+  } catch (const Error& error) {
+    return refuse(error);
+  }
+
+  std::optional<int> handle(const coord::FilePiece&) { return std::nullopt; }  // nobody waits for it
 
   std::optional<int> handle(const coord::Start& start) try {
     Group group{.generation = start.generation,
@@ -217,6 +237,49 @@ class Node {
   std::optional<int> handle(const coord::CoordinatorLost& lost) {
     log_.error("{}", lost.reason);
     return static_cast<int>(lost.code);
+  }
+
+  DataSource source(const RunConfig& config) {
+    DataSource source;
+    source.demanded = !options_.data.empty();
+    if (!options_.fetch) source.directory = source.demanded ? options_.data : config.data;
+    source.fetch = [this](const std::string& name, const std::string& sha256, std::uint64_t most) {
+      return fetch(name, sha256, most);
+    };
+    source.opened = [this] { ++progress_; };
+    return source;
+  }
+
+  fs::path fetch(const std::string& name, const std::string& sha256, std::uint64_t most) {
+    const Cache cache(options_.cache.empty() ? usual_cache() : fs::path(options_.cache));
+    if (const auto found = cache.find(sha256, most)) return *found;
+    if (!stash_.empty()) throw Interrupted();
+    const std::int64_t begin = monotonic_ns();
+    coord::FetchedFile file(name, sha256, most);
+    AtomicFile kept = cache.begin(sha256);
+    while (!file.whole()) {
+      for (const coord::Fetch& wish : file.wishes()) client_->send(wish);
+      const coord::FilePiece piece = next_piece();
+      file.take(piece);
+      kept.write(piece.bytes);
+    }
+    kept.commit();
+    log_.info("{}: fetched from the coordinator in {:.1f} s, kept as {}", name,
+              seconds_between(begin, monotonic_ns()), kept.target().string());
+    return kept.target();
+  }
+
+  // A Pause waits until the file is whole, the end of the conversation does not.
+  coord::FilePiece next_piece() {
+    for (;;) {
+      coord::Incoming item = client_->mailbox().take();
+      if (auto* piece = std::get_if<coord::FilePiece>(&item)) return std::move(*piece);
+      const bool over = std::holds_alternative<coord::Refuse>(item) ||
+                        std::holds_alternative<coord::Goodbye>(item) ||
+                        std::holds_alternative<coord::CoordinatorLost>(item);
+      stash_.push_back(std::move(item));
+      if (over || signal_ != 0) throw Interrupted();
+    }
   }
 
   coord::Paused paused(std::uint32_t generation) const {

@@ -12,7 +12,10 @@ namespace dl::train {
 
 struct NodeOptions {
   std::string coordinator;       // HOST:PORT
-  std::string data;              // manifest's directory on this machine; empty: the coordinator's
+  std::string data;              // manifest's directory on this machine; empty: the coordinator's, where
+                                 // it is to be seen here
+  bool fetch = false;            // without looking for the coordinator's directory
+  std::string cache;             // where fetched files are kept; empty: usual_cache()
   unsigned threads = 1;          // compute threads
   std::string kernel = "automatic";   // automatic, avx512, avx2, scalar
   comm::Transport transport = comm::Transport::automatic;  // between nodes

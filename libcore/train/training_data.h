@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -13,11 +14,22 @@
 
 namespace dl::train {
 
+// Where the files are.
+struct DataSource {
+  fs::path directory;     // looked at first; empty: there is none
+  bool demanded = true;   // a directory without the run's manifest is an error; else it is passed over
+  // For what is not in the directory: the path of the file with this digest, which has at most so many
+  // bytes; `name` is for messages. Empty: what is missing is 66.
+  std::function<fs::path(const std::string& name, const std::string& sha256, std::uint64_t most)> fetch;
+  std::function<void()> opened;  // after each file: work moves on; may be empty
+};
+
 // Owned by the training thread. Shards are mapped when they are first held and checked against the
 // manifest's digests then; a bad one is 65 with the file's name.
 class TrainingData {
  public:
-  // 76 with both values where the manifest is not the one with this digest.
+  // 76 with both values where the demanded directory's manifest is not the one with this digest.
+  TrainingData(DataSource source, const std::string& manifest_sha256);
   TrainingData(const fs::path& directory, const std::string& manifest_sha256);
 
   const data::Manifest& manifest() const { return manifest_; }
@@ -31,8 +43,10 @@ class TrainingData {
   const data::Shard* validation();
 
  private:
+  void read_manifest(const std::string& sha256);
+  fs::path path_of(const data::ShardEntry& entry) const;
   data::Shard open(const data::ShardEntry& entry) const;
-  fs::path directory_;
+  DataSource source_;
   data::Manifest manifest_;
   std::map<std::uint32_t, data::Shard> held_;
   std::optional<data::Shard> test_, validation_;

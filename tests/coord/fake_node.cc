@@ -107,6 +107,8 @@ std::optional<int> FakeNode::take(Incoming item) {
     client_->send(Ready{options_.manifest, 10, "defined"});
   } else if (const auto* pause = std::get_if<Pause>(&item)) {
     client_->send(Paused{pause->generation, step_});
+  } else if (const auto* load = std::get_if<Load>(&item)) {
+    client_->send(Loaded{load->generation});
   } else if (std::holds_alternative<SendState>(item)) {
     send_state(StateReason::asked);
   } else if (auto* state = std::get_if<State>(&item)) {

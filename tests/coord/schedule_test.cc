@@ -21,7 +21,7 @@ constexpr std::int64_t kCheckpointEvery = 5;
 struct ServedState {
   std::int64_t step = 0;
 };
-using ToNode = std::variant<Welcome, Refuse, Pause, SendState, Start, Signal, Goodbye, ServedState>;
+using ToNode = std::variant<Welcome, Refuse, Pause, SendState, Load, Start, Signal, Goodbye, ServedState>;
 
 struct FakeNode {
   std::deque<ToNode> inbox;
@@ -147,6 +147,7 @@ class World {
       if (const auto* paused = std::get_if<Paused>(&said->message)) {
         paused_[id] = *paused;
       }
+      if (const auto* loaded = std::get_if<Loaded>(&said->message)) loaded_[id] = loaded->generation;
     }
     if (std::holds_alternative<event::StateCame>(event)) arrived_ = std::get<event::StateCame>(event).step;
     tell(event);
@@ -167,6 +168,10 @@ class World {
   void hear(NodeId id, FakeNode& node, const SendState&) {
     REQUIRE_FALSE(node.training);
     node.outbox.push_back(event::StateCame{id, static_cast<std::uint64_t>(node.step), StateReason::asked});
+  }
+  void hear(NodeId id, FakeNode& node, const Load& m) {
+    REQUIRE_FALSE(node.training);
+    say(id, Loaded{m.generation});
   }
   void hear(NodeId, FakeNode& node, const ServedState& m) {
     REQUIRE_FALSE(node.training);
@@ -230,6 +235,7 @@ class World {
 
   void act(const action::Send& a) {
     if (const auto* start = std::get_if<Start>(&a.message)) check(a.node, *start);
+    if (const auto* load = std::get_if<Load>(&a.message)) loads_[a.node] = *load;
     const auto found = nodes_.find(a.node);
     if (found == nodes_.end()) return;
     std::visit([&](const auto& m) { found->second.inbox.push_back(m); }, a.message);
@@ -266,6 +272,11 @@ class World {
     REQUIRE(start.generation == coordinator_.generation());
     REQUIRE(paused_.contains(id));
     REQUIRE(paused_[id].generation == start.generation);
+    REQUIRE(loads_[id].generation == start.generation);  // everyone holds its shards by now
+    REQUIRE(loaded_[id] == start.generation);
+    for (std::uint32_t shard = 0, next = 0; shard < start.owner.size(); ++shard) {
+      if (start.owner[shard] == start.rank) REQUIRE(loads_[id].shards.items().at(next++) == shard);
+    }
     const auto step = static_cast<std::int64_t>(start.step);
     REQUIRE(step >= std::max<std::int64_t>(kept_, 0));
     REQUIRE(step >= paused_[id].step);  // the highest wins
@@ -290,6 +301,8 @@ class World {
   std::set<NodeId> gone_;
   std::map<std::uint32_t, Group> groups_;
   std::map<NodeId, Paused> paused_;
+  std::map<NodeId, Load> loads_;
+  std::map<NodeId, std::uint32_t> loaded_;
   std::map<NodeId, std::int64_t> served_;
   std::deque<event::Written> writes_;
   std::uint64_t arrived_ = 0;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The server over loopback, with fake nodes.
-#include "coord/server.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -11,95 +10,16 @@
 #include <csignal>
 
 #include "base/rng.h"
-#include "fake_node.h"
-#include "transcript.h"
+#include "stage.h"
 
 using namespace dl;
 using namespace dl::coord;
 using test::FakeMesh;
 using test::FakeNode;
+using test::Stage;
+using test::quick_plan;
 
 namespace {
-
-// A server on a thread of its own, and what it announced and wrote.
-class Stage {
- public:
-  explicit Stage(Plan plan, std::shared_ptr<const State> kept = nullptr)
-      : log_("test", Level::error), server_(loop_, {"127.0.0.1", 0}, log_) {
-    plan.version = "dl test";
-    ServerSettings settings;
-    settings.plan = std::move(plan);
-    settings.state_floats = test::kFakeFloats;
-    settings.kept = std::move(kept);
-    settings.announce = [this](const Json& event) {
-      const std::lock_guard lock(mutex_);
-      events_.push_back(event);
-      changed_.notify_all();
-    };
-    settings.write = [this](const State& state, StateReason reason, const std::string& arithmetic) {
-      const std::lock_guard lock(mutex_);
-      CHECK(arithmetic == "defined");
-      if (state.values != test::fake_state(state.step)) fail(Exit::bug, "another state was written");
-      written_.emplace_back(state.step, reason);
-      return "step-" + std::to_string(state.step);
-    };
-    thread_ = std::thread([this, settings]() mutable { ended_ = server_.run(std::move(settings)); });
-  }
-  ~Stage() { end(); }
-
-  test::FakeOptions options() const {
-    test::FakeOptions o;
-    o.address = net::to_string(server_.address());
-    return o;
-  }
-  std::uint16_t port() const { return server_.address().port; }
-
-  // Waits until so many events of that name were announced; the last of them.
-  Json wait(const std::string& name, std::size_t count = 1) {
-    std::unique_lock lock(mutex_);
-    Json last;
-    const bool came = changed_.wait_for(lock, std::chrono::seconds(20), [&] {
-      std::size_t seen = 0;
-      for (const Json& event : events_) {
-        if (event["event"] == name && ++seen == count) {
-          last = event;
-          return true;
-        }
-      }
-      return false;
-    });
-    REQUIRE_MESSAGE(came, "no event " << name);
-    return last;
-  }
-
-  Ended end() {
-    if (thread_.joinable()) thread_.join();
-    return ended_;
-  }
-  std::vector<std::pair<std::uint64_t, StateReason>> written() {
-    const std::lock_guard lock(mutex_);
-    return written_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Json> events_;
-  std::vector<std::pair<std::uint64_t, StateReason>> written_;
-  Log log_;
-  net::Loop loop_;
-  Server server_;
-  std::thread thread_;
-  Ended ended_;
-};
-
-Plan plan(std::uint32_t nodes) {
-  Plan p = test::plan();
-  p.nodes = nodes;
-  p.heartbeat_ms = 50;
-  p.dead_after_ns = 20'000'000'000;  // a loaded machine is not a dead node
-  return p;
-}
 
 // A bare socket to the port; what is sent, and then whether the other side closed.
 class Stranger {
@@ -131,7 +51,7 @@ class Stranger {
 }  // namespace
 
 TEST_CASE("server: two nodes train to the end, checkpoints are written, everyone leaves with 0") {
-  Stage stage(plan(2));
+  Stage stage(quick_plan(2));
   FakeMesh mesh;
   FakeNode a(mesh, stage.options()), b(mesh, stage.options());
   const Json done = stage.wait("done");
@@ -148,7 +68,7 @@ TEST_CASE("server: two nodes train to the end, checkpoints are written, everyone
 }
 
 TEST_CASE("server: a lost node is named, the survivor goes on, a new one gets the state and joins") {
-  Stage stage(plan(2));
+  Stage stage(quick_plan(2));
   FakeMesh mesh;
   mesh.gate(15);
   FakeNode a(mesh, stage.options());
@@ -173,7 +93,7 @@ TEST_CASE("server: a lost node is named, the survivor goes on, a new one gets th
 TEST_CASE("server: SIGTERM saves the step that was reached; a second run goes on from it") {
   auto saved = std::make_shared<State>();
   {
-    Stage stage(plan(1));
+    Stage stage(quick_plan(1));
     FakeMesh mesh;
     mesh.gate(13);
     FakeNode a(mesh, stage.options());
@@ -188,7 +108,7 @@ TEST_CASE("server: SIGTERM saves the step that was reached; a second run goes on
     saved->values = test::fake_state(saved->step);
     saved->cursor = "{}";
   }
-  Plan resumed = plan(2);
+  Plan resumed = quick_plan(2);
   resumed.kept_step = static_cast<std::int64_t>(saved->step);
   Stage stage(resumed, saved);
   FakeMesh mesh;
@@ -201,7 +121,7 @@ TEST_CASE("server: SIGTERM saves the step that was reached; a second run goes on
 }
 
 TEST_CASE("server: a node of another version or with other data is refused with 76, the run goes on") {
-  Stage stage(plan(1));
+  Stage stage(quick_plan(1));
   FakeMesh mesh;
   test::FakeOptions old = stage.options();
   old.version = "dl 0.0.1";
@@ -221,7 +141,7 @@ TEST_CASE("server: a node of another version or with other data is refused with 
 }
 
 TEST_CASE("server: a node that cannot read its data ends the run with its words and its code") {
-  Stage stage(plan(1));
+  Stage stage(quick_plan(1));
   FakeMesh mesh;
   test::FakeOptions options = stage.options();
   options.refuse_with = "shard-0001.dls: its digest is wrong";
@@ -233,7 +153,7 @@ TEST_CASE("server: a node that cannot read its data ends the run with its words 
 }
 
 TEST_CASE("server: random bytes on the port are thrown out and harm nobody") {
-  Stage stage(plan(2));
+  Stage stage(quick_plan(2));
   FakeMesh mesh;
   FakeNode a(mesh, stage.options());
   Rng rng(3, Purpose::test);
@@ -260,7 +180,7 @@ TEST_CASE("server: random bytes on the port are thrown out and harm nobody") {
 }
 
 TEST_CASE("server: more than 64 connections that say nothing are not kept") {
-  Stage stage(plan(1));
+  Stage stage(quick_plan(1));
   std::vector<std::unique_ptr<Stranger>> crowd;
   for (int i = 0; i < 64; ++i) crowd.push_back(std::make_unique<Stranger>(stage.port()));
   Stranger one_too_many(stage.port());

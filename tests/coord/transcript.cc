@@ -94,6 +94,10 @@ Event event_of(const std::string& line) {
     const auto code = words.number<int>();
     return event::WriteFailed{static_cast<Exit>(code), words.rest()};
   }
+  if (verb == "data-failed") {
+    const auto code = words.number<int>();
+    return event::DataFailed{static_cast<Exit>(code), words.rest()};
+  }
   if (verb == "child") {
     const auto code = words.number<int>();
     return event::ChildEnded{static_cast<Exit>(code), words.rest()};
@@ -107,7 +111,11 @@ Event event_of(const std::string& line) {
   const auto node = words.number<NodeId>();
   if (verb == "arrive") return arrive(node, words.pairs());
   if (verb == "lost") return event::Lost{node, words.rest()};
-  if (verb == "coming") return event::StateComing{node};
+  if (verb == "coming") return event::AtWork{node};
+  if (verb == "loaded") {
+    words.expect("gen");
+    return event::Said{node, Loaded{words.number<std::uint32_t>()}};
+  }
   if (verb == "beat") {
     const std::string progress = words.next();
     return event::Said{node, Heartbeat{progress.empty() ? 0 : std::stoull(progress)}};
@@ -161,6 +169,11 @@ std::string text_of(NodeId node, const Goodbye& m) {
 std::string text_of(NodeId node, const Signal& m) {
   return fmt::format("signal {}{}{}", node, (m.bits & Signal::kPause) != 0 ? " pause" : "",
                      (m.bits & Signal::kCheckpoint) != 0 ? " checkpoint" : "");
+}
+std::string text_of(NodeId node, const Load& m) {
+  std::string text = fmt::format("load {} gen {} shards", node, m.generation);
+  for (const std::uint32_t shard : m.shards) text += fmt::format(" {}", shard);
+  return text;
 }
 std::string text_of(NodeId node, const Start& m) {
   std::string text = fmt::format("start {} gen {} rank {} step {} members", node, m.generation,

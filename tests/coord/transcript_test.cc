@@ -24,6 +24,10 @@ paused 2 gen 1 step -1
 ready 1
 > pause 1 gen 1
 paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1
+> load 2 gen 1 shards 2 3
+loaded 1 gen 1
+loaded 2 gen 1
 > start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
@@ -76,6 +80,8 @@ lost 1 connection reset by peer
 > announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":4}
 > pause 2 gen 2
 paused 2 gen 2 step 5
+> load 2 gen 2 shards 0 1 2 3
+loaded 2 gen 2
 > start 2 gen 2 rank 0 step 5 members 10.0.0.2:7002 owner 0000
 > announce {"event":"group","generation":2,"step":5,"nodes":1,"owner":[0,0,0,0]}
 # a respawned node: rank 0 of now pauses at a step's border
@@ -92,6 +98,10 @@ paused 2 gen 3 step 8
 state 2 asked step 7
 state 2 asked step 8
 > keep
+> load 2 gen 3 shards 0 1
+> load 3 gen 3 shards 2 3
+loaded 2 gen 3
+loaded 3 gen 3
 > serve 3
 > start 2 gen 3 rank 0 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
 > start 3 gen 3 rank 1 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
@@ -118,6 +128,8 @@ paused 2 gen 2 step 7
 > send-state 2
 lost 2 killed
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
+> load 1 gen 2 shards 0 1 2 3
+loaded 1 gen 2
 > start 1 gen 2 rank 0 step 6 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":6,"nodes":1,"owner":[0,0,0,0]}
 )");
@@ -153,6 +165,8 @@ at 3.1
 > pause 1 gen 2
 beat 1
 paused 1 gen 2 step 3
+> load 1 gen 2 shards 0 1 2 3
+loaded 1 gen 2
 > start 1 gen 2 rank 0 step 3 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":3,"nodes":1,"owner":[0,0,0,0]}
 # the coordinator itself was stopped for a minute: that is nobody's silence
@@ -184,6 +198,8 @@ beat 2 7
 at 9.2
 > close 2
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.1 s","generation":2,"step":0}
+> load 1 gen 2 shards 0 1 2 3
+loaded 1 gen 2
 > start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":1,"nodes":1,"owner":[0,0,0,0]}
 )");
@@ -205,6 +221,10 @@ coming 2
 at 13
 state 2 asked step 1
 > keep
+> load 1 gen 2 shards 0 1
+> load 2 gen 2 shards 2 3
+loaded 1 gen 2
+loaded 2 gen 2
 > serve 1
 > start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > start 2 gen 2 rank 1 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
@@ -271,6 +291,8 @@ lost 1 gone
 > announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":1,"step":0}
 > pause 2 gen 2
 paused 2 gen 2 step 9
+> load 2 gen 2 shards 0 1 2 3
+loaded 2 gen 2
 > start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
 > announce {"event":"group","generation":2,"step":9,"nodes":1,"owner":[0,0,0,0]}
 state 2 final step 9
@@ -299,6 +321,10 @@ ready 2
 > pause 2 gen 1
 paused 2 gen 1 step -1
 paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1
+> load 2 gen 1 shards 2 3
+loaded 1 gen 1
+loaded 2 gen 1
 > serve 1
 > serve 2
 > start 1 gen 1 rank 0 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
@@ -312,6 +338,8 @@ lost 2 gone
 > pause 1 gen 2
 paused 1 gen 1 step 30
 paused 1 gen 2 step 21
+> load 1 gen 2 shards 0 1 2 3
+loaded 1 gen 2
 > start 1 gen 2 rank 0 step 21 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":21,"nodes":1,"owner":[0,0,0,0]}
 done 1 step 40 sha x
@@ -327,13 +355,13 @@ lost 1 gone
 
 TEST_CASE("coordinator: who differs in version, data, model or arithmetic is refused with both values") {
   story(plan(), R"~(arrive 1 version=dl_0
-> refuse 1 76 versions differ: the node is 'dl_0' (protocol 2), the coordinator is 'dl 1' (protocol 2)
+> refuse 1 76 versions differ: the node is 'dl_0' (protocol 3), the coordinator is 'dl 1' (protocol 3)
 > close 1
-> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 2), ours is 'dl 1' (protocol 2)"}
+> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 3), ours is 'dl 1' (protocol 3)"}
 arrive 2 protocol=9
-> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 2)
+> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 3)
 > close 2
-> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 2)"}
+> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 3)"}
 arrive 3
 > welcome 3 to run
 ready 3 manifest=x
@@ -391,6 +419,8 @@ TEST_CASE("coordinator: when all nodes are gone it waits for new ones, and serve
 ready 1
 > pause 1 gen 1
 paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+loaded 1 gen 1
 > start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 owner 0000
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":1,"owner":[0,0,0,0]}
@@ -406,6 +436,8 @@ arrive 2 address=127.0.0.1 via=127.0.0.1
 ready 2
 > pause 2 gen 2
 paused 2 gen 2 step -1
+> load 2 gen 2 shards 0 1 2 3
+loaded 2 gen 2
 > serve 2
 > start 2 gen 2 rank 0 step 5 members 127.0.0.1:7002 owner 0000
 > announce {"event":"joined","rank":0,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":2,"step":5}
@@ -438,6 +470,10 @@ ready 3
 paused 1 gen 1 step -1
 paused 2 gen 1 step -1
 paused 3 gen 1 step -1
+> load 1 gen 1 shards 0
+> load 2 gen 1 shards 1
+loaded 1 gen 1
+loaded 2 gen 1
 > start 1 gen 1 rank 0 step 0 members 127.0.0.1:7001 10.0.0.2:7002 owner 01
 > start 2 gen 1 rank 1 step 0 members 10.0.0.99:7001 10.0.0.2:7002 owner 01
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}

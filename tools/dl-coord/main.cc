@@ -32,6 +32,18 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   return plan;
 }
 
+// What nodes may ask for: this run's manifest, and the files that it names.
+std::shared_ptr<const coord::Files> files_of(const Options& o) {
+  auto files = std::make_shared<coord::Files>();
+  files->add_text(o.config.manifest_sha256, o.manifest_text);
+  const fs::path directory = o.config.data;
+  for (const data::ShardEntry& shard : o.manifest.shards) files->add(shard.sha256, directory / shard.file);
+  for (const auto& part : {o.manifest.test, o.manifest.validation}) {
+    if (part) files->add(part->sha256, directory / part->file);
+  }
+  return files;
+}
+
 // The newest checkpoint that loads becomes the state to go on from.
 void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunRecord& record,
             coord::ServerSettings& settings, const Log& log) {
@@ -74,6 +86,7 @@ Exit run_training(const Options& o, const Log& log) {
   train::RunRecord record{run.run_id(), o.config, o.manifest.schema.to_json(), o.config.arithmetic};
   coord::ServerSettings settings;
   settings.plan = plan_of(o, run);
+  settings.files = files_of(o);
   settings.state_floats = record.state_floats();
   if (run.begun_before()) resume(run, store, record, settings, log);
   settings.announce = [&](const Json& event) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/hash.h"
 #include "coord/messages.h"
 #include "display.h"
 
@@ -174,13 +175,14 @@ Options read_options(const cli::Given& given) {
   if (given.flag("verbose")) o.node_words.push_back("-v");
 
   const fs::path directory = given.text("data");
-  o.manifest = data::read_manifest(directory);
+  o.manifest_text = read_file(directory / data::kManifestName, data::kLongestManifest);
+  o.manifest = data::parse_manifest(o.manifest_text, (directory / data::kManifestName).string());
   if (o.manifest.shards.size() > kMostShards) {
     fail(Exit::data, "{}: {} shards, and a run takes at most {}", directory.string(),
          o.manifest.shards.size(), kMostShards);
   }
   config.data = fs::canonical(directory).string();
-  config.manifest_sha256 = data::manifest_digest(directory);
+  config.manifest_sha256 = sha256_hex(as_bytes_of(o.manifest_text));
   const data::Schema& schema = o.manifest.schema;
   config.ends = {schema.features(), schema.outputs(),
                  schema.task == data::Task::classification ? nn::Loss::softmax_cross_entropy

@@ -18,6 +18,7 @@ struct Options {
   fs::path run;
   train::RunConfig config;  // whole: data, model and their ends are looked at and checked
   data::Manifest manifest;
+  std::string manifest_text;  // as nodes fetch it
   coord::Assignment assignment = coord::Assignment::balanced;
   net::Address listen;
   std::uint32_t nodes = 1;  // of the first group

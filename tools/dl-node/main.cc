@@ -10,7 +10,9 @@ int main(int argc, char** argv) {
                    "Works for a training run: one node. The coordinator tells it what to do.");
   table.group("Options")
       .option("coord", "HOST:PORT", "where the coordinator is (RUN/address says it)")
-      .option("data", "DIR", "the shards on this machine; default: where the coordinator has them")
+      .option("data", "DIR", "the shards on this machine [where the coordinator has them]")
+      .flag("fetch", "fetch the shards from the coordinator, even if its directory seems to be here")
+      .option("cache", "DIR", "where fetched shards are kept [$XDG_CACHE_HOME/dl or ~/.cache/dl]")
       .option("threads", "N", "compute threads", "1")
       .option("kernel", "NAME", "automatic, avx512, avx2 or scalar; the bits are the same", "automatic")
       .option("transport", "HOW", "between nodes: auto (shared memory on one host), or tcp", "auto")
@@ -21,6 +23,11 @@ int main(int argc, char** argv) {
     train::NodeOptions options;
     options.coordinator = net::to_string(net::parse_address(given.text("coord")));
     options.data = given.text("data");
+    options.fetch = given.flag("fetch");
+    options.cache = given.text("cache");
+    if (options.fetch && !options.data.empty()) {
+      fail(Exit::usage, "--fetch: --data {} says where the shards are; give one of the two", shown(options.data));
+    }
     options.threads = static_cast<unsigned>(given.count("threads", 1, 1024));
     options.kernel = given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"});
     options.transport = given.choice("transport", {"auto", "tcp"}) == "tcp"

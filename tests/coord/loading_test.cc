@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Stories of the time between a group's agreement and its start, when nodes load and fetch.
+#include <doctest/doctest.h>
+
+#include "transcript.h"
+
+using namespace dl;
+
+namespace {
+
+void story(const coord::Plan& plan, const std::string& script) {
+  CHECK(test::play(plan, script) == script);
+}
+
+coord::Plan plan() {
+  coord::Plan p = test::plan();
+  p.dead_after_ns = 1'000'000'000'000;  // whose hearts beat is not the question here
+  p.hung_after_ns = 4'000'000'000;
+  return p;
+}
+
+const std::string kTwoLoad = R"(arrive 1
+> welcome 1 to run
+arrive 2
+> welcome 2 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+ready 2
+> pause 2 gen 1
+paused 2 gen 1 step -1
+> load 1 gen 1 shards 0 1
+> load 2 gen 1 shards 2 3
+)";
+
+}  // namespace
+
+TEST_CASE("loading: nobody starts before all hold their shards; who fetches for long is at work") {
+  story(plan(), kTwoLoad + R"(loaded 1 gen 1
+at 3
+beat 2 5
+at 6
+coming 2
+at 9
+loaded 1 gen 1
+loaded 2 gen 7
+loaded 2 gen 1
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,1,1]}
+loaded 2 gen 1
+)");
+}
+
+TEST_CASE("loading: whose fetch stands still hangs; the others load what it leaves") {
+  coord::Plan p = plan();
+  p.nodes = 1;
+  story(p, R"(arrive 1
+> welcome 1 to run
+arrive 2
+> welcome 2 to run
+ready 1
+> pause 1 gen 1
+ready 2
+> pause 2 gen 1
+paused 1 gen 1 step -1
+paused 2 gen 1 step -1
+> load 1 gen 1 shards 0 1
+> load 2 gen 1 shards 2 3
+loaded 1 gen 1
+at 3
+coming 2
+at 7.5
+> close 2
+> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.5 s","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 2 step -1
+> load 1 gen 2 shards 0 1 2 3
+# of the generation before: it counts for nothing
+loaded 1 gen 1
+loaded 1 gen 2
+> start 1 gen 2 rank 0 step 0 members 10.0.0.1:7001 owner 0000
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":2,"step":0}
+> announce {"event":"group","generation":2,"step":0,"nodes":1,"owner":[0,0,0,0]}
+)");
+}
+
+TEST_CASE("loading: a node that comes meanwhile is in the group that forms anew") {
+  story(plan(), kTwoLoad + R"(arrive 3
+> welcome 3 to run
+ready 3
+> pause 1 gen 2
+> pause 2 gen 2
+> pause 3 gen 2
+loaded 1 gen 1
+paused 1 gen 2 step -1
+paused 3 gen 2 step -1
+# the second one ends the file that it was fetching
+at 3
+coming 2
+paused 2 gen 2 step -1
+> load 1 gen 2 shards 0
+> load 2 gen 2 shards 1
+> load 3 gen 2 shards 2 3
+)");
+}
+
+TEST_CASE("loading: a stop ends the run at once, with what is kept") {
+  coord::Plan p = plan();
+  p.kept_step = 7;
+  p.nodes = 1;
+  story(p, R"(arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+stop 143
+> goodbye 1 0
+> close 1
+> finish 143 asked to stop
+)");
+}
+
+TEST_CASE("loading: who fetches the manifest for longer than --wait is not missing") {
+  story(plan(), R"(arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+arrive 2
+> welcome 2 to run
+at 50
+coming 2
+at 100
+ready 2
+> pause 2 gen 1
+paused 2 gen 1 step -1
+> load 1 gen 1 shards 0 1
+> load 2 gen 1 shards 2 3
+)");
+}
+
+TEST_CASE("loading: bad data at a first node, or a file that is gone here, ends the run with its code") {
+  story(plan(), kTwoLoad + R"(refuse 2 65 shard-0002.dls: another digest
+> goodbye 1 65 shard-0002.dls: another digest
+> close 1
+> goodbye 2 65 shard-0002.dls: another digest
+> close 2
+> finish 65 the node at 'h2' (pid 22): shard-0002.dls: another digest
+)");
+  story(plan(), kTwoLoad + R"(data-failed 66 d/shard-0002.dls: no such file
+> goodbye 1 66 d/shard-0002.dls: no such file
+> close 1
+> goodbye 2 66 d/shard-0002.dls: no such file
+> close 2
+> finish 66 d/shard-0002.dls: no such file
+)");
+}
+
+TEST_CASE("loading: a full cache loses its node, not the run") {
+  story(plan(), kTwoLoad + R"(refuse 2 74 cache: no space left
+> close 2
+> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it left: cache: no space left","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 2 step -1
+at 61
+> goodbye 1 69 waited 60 s for nodes: 1 of 2 is ready
+> close 1
+> finish 69 waited 60 s for nodes: 1 of 2 is ready
+)");
+}
