@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -13,8 +14,10 @@ namespace {
 
 constexpr std::uint64_t kLine = 16;     // floats in a cache line
 constexpr std::uint64_t kChunk = 8192;  // floats; long against taking one, short against a bucket
-// A sleeper costs its waker a system call and is back after about as long as this.
-constexpr std::int64_t kSpinNs = 30'000;
+// How long a rank that waits looks on; then lets others have its core between two looks, so that ranks
+// can outnumber the cores; and then sleeps. Waking it costs the waker a system call, and some time.
+constexpr std::int64_t kLookNs = 2'000;
+constexpr std::int64_t kYieldNs = 200'000;
 constexpr int kLooks = 32;  // between two looks at the clock
 
 void breathe() {
@@ -199,8 +202,10 @@ void SharedSums::until(const std::function<bool()>& met) {
     check();
     const std::int64_t now = monotonic_ns();
     if (since == 0) since = now;
-    if (now - since < kSpinNs) {
+    if (now - since < kLookNs) {
       for (int i = 0; i < kLooks && !met(); ++i) breathe();
+    } else if (now - since < kYieldNs) {
+      std::this_thread::yield();
     } else {
       sleep_unless(bell(rank_), [&] { return met() || can_work() || alarm_->words() != heard; });
       since = 0;

@@ -223,6 +223,31 @@ TEST_CASE("shared: who wakes up late writes into the memory of its own generatio
   for (const auto& end : now) CHECK(std::ranges::equal(end->result(), problem.total(0)));
 }
 
+TEST_CASE("shared: what a lost peer gave counts when it left in order, and not when it died") {
+  Problem problem = small(2);
+  problem.buckets = {{0, 100}};
+  const comm::SharedLayout layout(problem.plan());
+  for (const bool in_order : {true, false}) {
+    const auto memory = std::make_shared<comm::Memory>(layout.bytes());
+    const auto alarm = std::make_shared<comm::Alarm>();
+    comm::SharedSums stays(problem.plan(), 0, memory, alarm);
+    std::optional<comm::SharedSums> goes;
+    goes.emplace(problem.plan(), 1, memory, std::make_shared<comm::Alarm>());
+    stays.start(0);
+    goes->start(0);
+    if (in_order) {
+      goes.reset();
+      alarm->lose(1, "rank 1: closed");
+      stays.wait(0);
+      stays.start(0);
+    } else {  // the only chunk is taken, and will not be added
+      *reinterpret_cast<std::uint64_t*>(memory->bytes().data() + layout.taken(0)) = 1;
+      alarm->lose(1, "rank 1: closed");
+    }
+    CHECK_THROWS_WITH_AS(stays.wait(0), "rank 1: closed", comm::RoundAborted);
+  }
+}
+
 TEST_CASE("shared: whatever lies in the counters, a rank stays within its memory") {
   const Problem problem = small(2);
   Rng rng(1, Purpose::test, 7);
@@ -230,7 +255,7 @@ TEST_CASE("shared: whatever lies in the counters, a rank stays within its memory
     const comm::SharedLayout layout(problem.plan());
     const auto memory = std::make_shared<comm::Memory>(layout.bytes());
     const auto alarm = std::make_shared<comm::Alarm>();
-    const std::span<std::byte> control = memory->bytes().first(layout.vectors());
+    const std::span<std::byte> control = memory->bytes().first(layout.records(0));
     for (int i = 0; i < 20; ++i) control[rng.below(control.size())] = std::byte(rng.below(256));
     comm::SharedSums sums(problem.plan(), 0, memory, alarm);
     std::thread scribbler([&] {
