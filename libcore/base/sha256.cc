@@ -35,8 +35,13 @@ std::string Sha256::hex() {
   if (EVP_DigestFinal_ex(state_->context.get(), digest.data(), &length) != 1) {
     fail(Exit::bug, "libcrypto: SHA-256 final failed");
   }
+  constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
+  text.reserve(2 * std::size_t{length});
+  for (unsigned i = 0; i < length; ++i) {
+    text += kDigits[digest[i] >> 4];
+    text += kDigits[digest[i] & 15];
+  }
   return text;
 }
 

@@ -15,7 +15,7 @@ namespace dl::data {
 
 namespace {
 
-constexpr std::size_t kRemembered = 2048;  // a power of two
+constexpr std::size_t kRemembered = 1U << 15;
 constexpr std::size_t kLongestRemembered = 64;
 static_assert(std::endian::native == std::endian::little);
 

@@ -28,7 +28,7 @@ std::uint64_t key_of_row(std::span<const double> numbers);
 inline constexpr double kLargestKeyNumber = 0x1p53;
 
 // key_of(text) for the texts of a column: those seen lately are remembered (a key's rows often stand
-// together, or there are few keys), which takes some 100 KiB.
+// together, or there are few keys), which takes 1.3 MiB, and more where they are long.
 class Keys {
  public:
   Keys();

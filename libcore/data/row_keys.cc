@@ -11,7 +11,7 @@
 namespace dl::data {
 
 RowKeys::RowKeys(const Schema& schema, std::span<const Dictionary> dictionaries)
-    : known_(2048, {std::numeric_limits<double>::quiet_NaN(), 0}) {
+    : known_(1U << 15, {std::numeric_limits<double>::quiet_NaN(), 0}) {
   std::uint32_t cell = 0;
   for (std::size_t i = 0; i < schema.columns.size(); ++i) {
     if (schema.columns[i].kind == Kind::category) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "base/rng.h"
@@ -236,4 +237,21 @@ TEST_CASE("distribution: too many classes for as many shards are refused") {
   CHECK(complaint.code == Exit::data);
   CHECK(test::contains(complaint.text, "t.csv: --by stratified: 65536 classes times 65 shards"));
   CHECK(test::complaint_of([&] { Distribution(options_of(By::dirichlet, 64, 1), counts); }).code == Exit::ok);
+}
+
+TEST_CASE("distribution: golden places, which no release may change") {
+  const auto placed = [](By by) {
+    DistributionOptions options = options_of(by, 4, 1);
+    options.weights = {4, 0, 2, 1};
+    Distribution distribution(options, {"t.csv", 20, {12, 8}});
+    std::string shards;
+    for (std::uint32_t i = 0; i < 20; ++i) {
+      shards += std::to_string(distribution.shard_of(i, {i % 5 < 3 ? 0U : 1U, i}));
+    }
+    return shards;
+  };
+  CHECK(placed(By::stratified) == "11013232202301010323");
+  CHECK(placed(By::weighted) == "00203220032200002003");
+  CHECK(placed(By::dirichlet) == "11113121111111111122");
+  CHECK(placed(By::hash) == "32302011311201313023");
 }

@@ -44,8 +44,8 @@ TEST_CASE("key: a double holds it") {
 TEST_CASE("key: those seen lately are remembered rightly") {
   Keys keys;
   for (int round = 0; round < 3; ++round) {
-    for (int i = 0; i < 5000; ++i) {  // more than are remembered
-      const std::string text = i % 3 == 0 ? std::to_string(i) : "k" + std::to_string(i % 700);
+    for (int i = 0; i < 70000; ++i) {  // more than are remembered
+      const std::string text = i % 3 == 0 ? std::to_string(i) : "k" + std::to_string(i % 60000);
       CHECK(keys(text) == key_of(text));
     }
   }

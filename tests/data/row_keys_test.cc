@@ -47,8 +47,8 @@ TEST_CASE("row keys: a cell has the key of its text") {
   const double seven[] = {7, 0, 7};
   CHECK(keys.of_cell(seven, 0) == keys.of_cell(seven, 1));
   Rng rng(81, Purpose::test);
-  for (int i = 0; i < 20000; ++i) {  // more than are remembered
-    const double any[] = {static_cast<double>(rng.below(5000)) - 2500, 0, 0};
+  for (int i = 0; i < 200000; ++i) {  // more than are remembered
+    const double any[] = {static_cast<double>(rng.below(100000)) - 50000, 0, 0};
     REQUIRE(keys.of_cell(any, 0) == key_of(any[0]));
   }
 }
