@@ -117,6 +117,12 @@ grep -q "took hash by 'user' (--key 'user')" err || complain "auto says: $(cat e
 grep -q 'took stratified' err || complain "auto says: $(cat err)"
 "$shard" -q -o key --force -n 4 --by stratified digits.csv >/dev/null
 [ "$(sum auto)" = "$(sum key)" ] || complain "auto is not stratified"
+"$shard" --write-schema key.json users.csv
+sed -i '/"user"/s/"category"/"key"/' key.json
+for by in hash auto; do
+  "$shard" -q -o auto --force -n 3 --by $by --schema key.json --scale none users.csv >/dev/null
+  [ "$(sum auto)" = "$(sum users)" ] || complain "--by $by does not take the schema's key"
+done
 strategy '344 348 368 376 361 ' -n 4 --by hash --key '*'
 grep -q '"by":"hash","key":"[*]"' json || complain "no key in $(cat json)"
 rm -rf s auto key users grown
