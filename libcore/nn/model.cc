@@ -196,12 +196,14 @@ void Model::initialise(std::uint64_t seed) {
     const bool he = wanted == Initialisation::automatic
                         ? layer.map == Map::relu || layer.map == Map::gelu
                         : wanted == Initialisation::he;
-    const double fan = he ? layer.inputs : static_cast<double>(layer.inputs) + layer.outputs;
-    const auto limit = static_cast<float>(std::sqrt(6.0 / fan));
+    const bool fan_in = wanted == Initialisation::fan_in;
+    const double fan = he || fan_in ? layer.inputs : static_cast<double>(layer.inputs) + layer.outputs;
+    const auto limit = static_cast<float>(std::sqrt((fan_in ? 1.0 : 6.0) / fan));
     Rng rng(seed, Purpose::initial_parameters, static_cast<std::uint32_t>(l));
     for (std::uint64_t i = layer.weights; i < layer.biases; ++i)
       all[i] = rng.uniform(-limit, limit);
-    std::fill_n(all.begin() + static_cast<std::ptrdiff_t>(layer.biases), layer.outputs, 0.0F);
+    for (std::uint64_t i = layer.biases; i < layer.biases + layer.outputs; ++i)
+      all[i] = fan_in ? rng.uniform(-limit, limit) : 0.0F;
   }
 }
 

@@ -27,9 +27,10 @@ constexpr std::array<std::pair<std::string_view, Activation>, 5> kActivations = 
     {"none", Activation::none},
 }};
 
-constexpr std::array<std::pair<std::string_view, Initialisation>, 2> kInitialisations = {{
+constexpr std::array<std::pair<std::string_view, Initialisation>, 3> kInitialisations = {{
     {"he", Initialisation::he},
     {"glorot", Initialisation::glorot},
+    {"fan-in", Initialisation::fan_in},
 }};
 
 template <typename Table>
@@ -146,7 +147,7 @@ class LayerReader {
     } else {
       refuse(word,
              "{} is neither an activation (relu, gelu, tanh, sigmoid, none) nor an initialisation "
-             "(he, glorot)",
+             "(he, glorot, fan-in)",
              shown(word.text));
     }
   }

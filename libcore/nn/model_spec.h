@@ -11,7 +11,9 @@ namespace dl::nn {
 
 enum class Activation { none, relu, gelu, tanh, sigmoid };
 enum class Loss { softmax_cross_entropy, squared_error };
-enum class Initialisation { automatic, he, glorot };  // automatic: He before relu and gelu, else Glorot
+// automatic: He before relu and gelu, else Glorot. fan_in: PyTorch's way of old, biases too
+// (LeCun, Bottou, Orr, Müller: "Efficient BackProp", 1998, section 4.6, up to a factor).
+enum class Initialisation { automatic, he, glorot, fan_in };
 
 struct DenseSpec {
   std::uint32_t inputs = 0;

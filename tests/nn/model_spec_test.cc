@@ -27,13 +27,15 @@ std::string complaint(std::string_view text, const Ends& ends = kDigits) {
 }  // namespace
 
 TEST_CASE("model: layers chain from the features to the head") {
-  const ModelSpec spec = parse_model("dense 512 relu; dense 256 tanh glorot", "m", kDigits);
+  const ModelSpec spec = parse_model("dense 512 relu; dense 256 tanh glorot; dense 9 fan-in", "m", kDigits);
   const std::vector<DenseSpec> wanted = {
       {784, 512, Activation::relu, Initialisation::automatic},
       {512, 256, Activation::tanh, Initialisation::glorot},
-      {256, 10, Activation::none, Initialisation::automatic}};
+      {256, 9, Activation::none, Initialisation::fan_in},
+      {9, 10, Activation::none, Initialisation::automatic}};
   CHECK(spec.layers == wanted);
-  CHECK(spec.parameter_count() == 785 * 512 + 513 * 256 + 257 * 10);
+  CHECK(spec.parameter_count() == 785 * 512 + 513 * 256 + 257 * 9 + 100);
+  CHECK(spec.text() == "dense 512 relu; dense 256 tanh glorot; dense 9 fan-in");
 }
 
 TEST_CASE("model: tensors have the names and offsets of nn.Sequential") {
@@ -98,7 +100,7 @@ TEST_CASE("model: a complaint shows source, line, column and what would do") {
         "m:2:3: 'conv' is not a kind of layer; 'dense UNITS [ACTIVATION] [INITIALISATION]' is");
   CHECK(complaint("dense 8; dense 4 rellu") ==
         "m:1:18: 'rellu' is neither an activation (relu, gelu, tanh, sigmoid, none) nor an "
-        "initialisation (he, glorot)");
+        "initialisation (he, glorot, fan-in)");
   CHECK(complaint("dense ") ==
         "m:1:6: the number of units is missing: dense UNITS, from 1 to 65536");
   CHECK(complaint("dense relu") ==

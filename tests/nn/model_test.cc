@@ -286,6 +286,13 @@ TEST_CASE("model: initial parameters are a pure function of seed and spec, withi
   const auto glorot = static_cast<float>(std::sqrt(6.0 / 59));
   CHECK(largest(c, 0, 450) <= glorot);
   CHECK(largest(c, 0, 450) > 0.9F * glorot);
+  spec.layers[0].initialisation = Initialisation::fan_in;
+  Model d(spec, Arithmetic::defined(), workers);
+  d.initialise(1);
+  const auto fan_in = static_cast<float>(std::sqrt(1.0 / 50));
+  CHECK(largest(d, 0, 450) <= fan_in);
+  CHECK(largest(d, 0, 450) > 0.9F * fan_in);
+  CHECK(largest(d, 450, 459) > 0.5F * fan_in);
 }
 
 TEST_CASE("model: buckets tile the parameters from the head down, the first layer in pieces") {
