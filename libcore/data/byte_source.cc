@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "data/zstd_frames.h"
 
 namespace dl::data {
 
@@ -67,14 +68,16 @@ class Device {
  public:
   using char_type = char;
   using category = io::source_tag;
-  explicit Device(Packed* packed) : packed_(packed) {}
+  Device(Packed* packed, ZstdFrames* frames) : packed_(packed), frames_(frames) {}
   std::streamsize read(char* to, std::streamsize most) {
     const std::size_t n = packed_->read(to, static_cast<std::size_t>(most));
+    if (frames_) frames_->follow({to, n});
     return n == 0 ? -1 : static_cast<std::streamsize>(n);
   }
 
  private:
   Packed* packed_;
+  ZstdFrames* frames_;  // null: gzip
 };
 
 }  // namespace
@@ -82,13 +85,17 @@ class Device {
 struct ByteSource::State {
   Packed packed;
   const char* packing = nullptr;  // "gzip", "zstd"
+  ZstdFrames frames;
+  std::uint64_t max_expansion = 0, total = 0;  // unpacked
+  std::string ahead;                           // peeked at, not yet read
   std::unique_ptr<io::filtering_streambuf<io::input>> unpacked;
 };
 
-ByteSource::ByteSource(const std::string& file, std::function<void()> interrupted)
+ByteSource::ByteSource(const std::string& file, ReadOptions options)
     : state_(std::make_unique<State>()) {
   Packed& packed = state_->packed;
-  packed.interrupted = std::move(interrupted);
+  packed.interrupted = std::move(options.interrupted);
+  state_->max_expansion = options.max_expansion;
   packed.owned = file != "-";
   packed.name = packed.owned ? file : "standard input";
   packed.fd = packed.owned ? ::open(file.c_str(), O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
@@ -115,24 +122,62 @@ ByteSource::ByteSource(const std::string& file, std::function<void()> interrupte
   } else {
     state_->unpacked->push(io::zstd_decompressor(kBuffer), kBuffer);
   }
-  state_->unpacked->push(Device(&packed), kBuffer);
+  state_->unpacked->push(Device(&packed, gzip ? nullptr : &state_->frames), kBuffer);
 }
 
 ByteSource::~ByteSource() = default;
 ByteSource::ByteSource(ByteSource&&) noexcept = default;
 ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
 
-std::size_t ByteSource::read(char* to, std::size_t most) {
-  if (state_->unpacked == nullptr) return state_->packed.read(to, most);
+// As read(), behind what was peeked at.
+std::size_t ByteSource::read_on(char* to, std::size_t most) {
+  State& state = *state_;
+  if (state.unpacked == nullptr) return state.packed.read(to, most);
+  const auto refuse = [&] {
+    fail(Exit::data, "{}: its {} data is damaged, ends early or has something else behind it, after {} packed bytes",
+         name(), state.packing, packed_bytes());
+  };
+  std::size_t n = 0;
   try {
-    const std::streamsize n = state_->unpacked->sgetn(to, static_cast<std::streamsize>(most));
-    return n < 0 ? 0 : static_cast<std::size_t>(n);
+    n = static_cast<std::size_t>(
+        std::max<std::streamsize>(0, state.unpacked->sgetn(to, static_cast<std::streamsize>(most))));
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {
-    fail(Exit::data, "{}: its {} data is damaged or ends early, after {} packed bytes", name(),
-         state_->packing, packed_bytes());
+    refuse();
   }
+  // Boost.Iostreams takes the end of the input for the end of any frame but the first.
+  if (n < most && !state.frames.at_border()) refuse();
+  state.total += n;
+  if (state.total > kExpansionIsFree && (state.total - 1) / state.max_expansion >= packed_bytes()) {
+    fail(Exit::data, "{}: unpacks to more than {} times its size ({} bytes from {}); if that is right, say --max-expansion {}",
+         name(), state.max_expansion, state.total, packed_bytes(), 10 * state.max_expansion);
+  }
+  return n;
+}
+
+std::size_t ByteSource::read(char* to, std::size_t most) {
+  std::string& ahead = state_->ahead;
+  const std::size_t n = std::min(most, ahead.size());
+  std::memcpy(to, ahead.data(), n);
+  ahead.erase(0, n);
+  return n == most ? n : n + read_on(to + n, most - n);
+}
+
+std::string_view ByteSource::peek(std::size_t most) {
+  std::string& ahead = state_->ahead;
+  if (const std::size_t have = ahead.size(); have < most) {
+    ahead.resize(most);
+    std::size_t n = 0;
+    try {
+      n = read_on(ahead.data() + have, most - have);
+    } catch (...) {
+      ahead.resize(have);
+      throw;
+    }
+    ahead.resize(have + n);
+  }
+  return std::string_view(ahead).substr(0, most);
 }
 
 const std::string& ByteSource::name() const { return state_->packed.name; }

@@ -32,6 +32,7 @@ struct ColumnWishes {
   std::string weight, key;  // one column each, or none
   fs::path file;            // what --write-schema wrote, and someone changed; empty: none
   std::vector<std::string> missing = {"?", "NA", ""};
+  bool operator==(const ColumnWishes&) const = default;
 };
 
 // A column is a category where most of the cells at the table's beginning are words, else a number:

@@ -22,16 +22,15 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-CsvReader::CsvReader(std::vector<std::string> files, const CsvOptions& options,
-                     std::function<void()> interrupted)
-    : files_(std::move(files)), options_(options), interrupted_(std::move(interrupted)) {
+CsvReader::CsvReader(InputFiles files, const CsvOptions& options)
+    : files_(std::move(files)), options_(options) {
   open(0);
 }
 
 void CsvReader::open(std::size_t file) {
   if (source_) packed_before_ += source_->packed_bytes();
   file_ = file;
-  source_.emplace(files_[file], interrupted_);
+  source_.emplace(files_.open(file));
   at_ = end_ = 0;
   last_ = false;
   row_ = 0;

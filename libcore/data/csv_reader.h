@@ -2,14 +2,13 @@
 // Tables of separated text: CSV, TSV and their kin.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "data/byte_source.h"
 #include "data/dictionary.h"
+#include "data/input_files.h"
 #include "data/key.h"
 #include "data/record.h"
 #include "data/row_source.h"
@@ -38,8 +37,7 @@ struct CellUse {
 class CsvReader : public RowSource {
  public:
   // Opens the first file: 66 where it cannot be read, 65 where it is empty.
-  CsvReader(std::vector<std::string> files, const CsvOptions& options,
-            std::function<void()> interrupted = {});
+  CsvReader(InputFiles files, const CsvOptions& options);
 
   bool header() const { return header_; }
   char separator() const { return separator_; }
@@ -56,7 +54,7 @@ class CsvReader : public RowSource {
   // Must be called once before next(): one entry per column; the places are 0 .. width-1.
   void plan(std::vector<CellUse> uses);
 
-  std::uint32_t width() const override { return width_; }
+  std::uint32_t width() override { return width_; }
   bool next(double* values, std::string_view& label) override;
   std::string place() const override;
   std::string label_place() const override;
@@ -76,9 +74,8 @@ class CsvReader : public RowSource {
   [[noreturn]] void refuse_cell(std::uint32_t column, const std::string& cell) const;
   bool is_names(const Record& record) const { return record.cells == names_; }
 
-  std::vector<std::string> files_;
+  InputFiles files_;
   CsvOptions options_;
-  std::function<void()> interrupted_;
   std::size_t file_ = 0;
   std::optional<ByteSource> source_;
   std::uint64_t packed_before_ = 0;  // of the files that are done

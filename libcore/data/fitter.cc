@@ -69,7 +69,7 @@ void Fitter::finish(Schema& schema) const {
     column.scaling = run ? cells_.common_scaling(options_.scale) : cells_.scaling(options_.scale, cell);
     if (run) continue;
     column.missing = cells_.missing(cell);
-    if (!schema.input.missing.empty()) column.fill = cells_.mean(cell);
+    if (!schema.input.missing.empty() || schema.input.format == "npy") column.fill = cells_.mean(cell);
   }
   // A target far from 0 and 1 trains badly whatever the features' scale is.
   if (schema.task == Task::regression && options_.scale != Scale::none) {

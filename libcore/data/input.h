@@ -2,12 +2,12 @@
 // From what stands on the command line to rows: the format is told, the label's column found.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "data/byte_source.h"
 #include "data/column_plan.h"
 #include "data/dictionary.h"
 #include "data/row_source.h"
@@ -17,12 +17,12 @@ namespace dl::data {
 
 struct InputOptions {
   std::vector<std::string> files;   // "-" is standard input
-  std::string format = "auto";      // auto, csv, tsv, idx
+  std::string format = "auto";      // auto, csv, tsv, libsvm, idx, npy
   std::optional<bool> header;       // tables
   std::optional<char> separator;    // tables
   ColumnWishes columns;             // tables
-  std::string labels;               // idx: the file of labels
-  std::function<void()> interrupted;  // called where a signal interrupted a read; may throw
+  std::string labels;               // arrays (idx, npy): the file of labels
+  ReadOptions reading;
 };
 
 struct OpenedInput {

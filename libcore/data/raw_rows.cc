@@ -5,10 +5,11 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "data/array_reader.h"
 #include "data/csv_reader.h"
 #include "data/dictionary.h"
 #include "data/encoder.h"
-#include "data/idx_reader.h"
+#include "data/libsvm_reader.h"
 
 namespace dl::data {
 
@@ -26,13 +27,34 @@ std::string shape_text(const std::vector<std::uint32_t>& shape) {
   return text.empty() ? "1" : text;
 }
 
-Opened open_idx(const Schema& schema, std::vector<std::string> files, const RawOptions& options) {
-  auto reader = std::make_unique<IdxReader>(files, options.labels, options.interrupted);
-  if (reader->shape() != schema.input.shape) {
-    fail(Exit::data, "{}: a sample has {} values, but the model was made for samples of {}",
-         files[0], shape_text(reader->shape()), shape_text(schema.input.shape));
+Opened open_array(const Schema& schema, InputFiles files, const RawOptions& options) {
+  auto reader = std::make_unique<ArrayReader>(std::move(files), options.labels);
+  const std::uint32_t columns = reader->columns(), wanted = schema.input.columns;
+  if (schema.columns[0].width == 1) reader->allow_missing();
+  if (wanted == 0) {
+    if (reader->shape() != schema.input.shape) {
+      fail(Exit::data, "{}: a sample has {} values, but the model was made for samples of {}",
+           reader->file(), shape_text(reader->shape()), shape_text(schema.input.shape));
+    }
+    return {std::move(reader), !options.labels.empty(), false};
   }
-  return {std::move(reader), !options.labels.empty(), false};
+  if (!options.labels.empty()) {
+    fail(Exit::usage, "--labels: the model was made for tables, whose target is one of their columns");
+  }
+  if (reader->shape().size() != 1 || (columns != wanted && columns + 1 != wanted)) {
+    fail(Exit::data, "{}: a sample has {} values, but the model was made for {} (or {} without the target)",
+         reader->file(), shape_text(reader->shape()), wanted, wanted - 1);
+  }
+  const bool targets = columns == wanted;
+  if (targets) reader->take_label(schema.target().index);
+  return {std::move(reader), targets, false};
+}
+
+Opened open_libsvm(const Schema& schema, InputFiles files) {
+  auto reader = std::make_unique<LibsvmReader>(std::move(files),
+                                               LibsvmIndices{schema.input.first, schema.input.columns});
+  const bool targets = reader->labelled();
+  return {std::move(reader), targets, false};
 }
 
 bool names_differ(const Schema& schema) {
@@ -77,13 +99,13 @@ class Places {
   bool by_name_ = false, with_targets_ = false;
 };
 
-Opened open_csv(const Schema& schema, std::span<Dictionary> dictionaries, std::vector<std::string> files,
+Opened open_csv(const Schema& schema, std::span<Dictionary> dictionaries, InputFiles files,
                 const RawOptions& options) {
   // A name that is a number may stand in any row; only a word tells a header.
   const std::string& name = schema.columns[0].name;
   const CsvOptions csv{options.header, options.separator ? *options.separator : schema.input.separator,
                        schema.input.header && !parse_number(name) ? name : "", schema.input.missing};
-  auto reader = std::make_unique<CsvReader>(std::move(files), csv, options.interrupted);
+  auto reader = std::make_unique<CsvReader>(std::move(files), csv);
   const Places places(schema, *reader);
   Opened opened;
   opened.targets = std::all_of(schema.targets.begin(), schema.targets.end(), [&](const Target& target) {
@@ -114,6 +136,14 @@ Opened open_csv(const Schema& schema, std::span<Dictionary> dictionaries, std::v
   return opened;
 }
 
+Opened open(const Schema& schema, std::span<Dictionary> dictionaries, InputFiles files,
+            const RawOptions& options) {
+  const std::string& format = schema.input.format;
+  if (format == "idx" || format == "npy") return open_array(schema, std::move(files), options);
+  if (format == "libsvm") return open_libsvm(schema, std::move(files));
+  return open_csv(schema, dictionaries, std::move(files), options);
+}
+
 std::vector<Dictionary> known_categories(const Schema& schema) {
   std::vector<Dictionary> all;
   for (const Column& column : schema.columns) all.emplace_back(column.categories);
@@ -126,8 +156,7 @@ struct RawRows::State {
   State(const Schema& its_schema, std::vector<std::string> files, const RawOptions& options)
       : schema(its_schema), layout(RowLayout::of(schema)), dictionaries(known_categories(schema)),
         encoder(schema, dictionaries) {
-    source = schema.input.format == "idx" ? open_idx(schema, std::move(files), options)
-                                          : open_csv(schema, dictionaries, std::move(files), options);
+    source = open(schema, dictionaries, {std::move(files), options.reading}, options);
     values.resize(layout.width());
   }
 

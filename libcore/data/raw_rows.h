@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "data/byte_source.h"
 #include "data/schema.h"
 
 namespace dl::data {
@@ -16,8 +16,8 @@ namespace dl::data {
 struct RawOptions {
   std::optional<bool> header;        // csv: whether files begin with names; unset: told from the data
   std::optional<char> separator;     // csv: unset: the schema's
-  std::string labels;                // idx: file of labels; empty: there are none
-  std::function<void()> interrupted; // called where a signal interrupted a read; may throw
+  std::string labels;                // arrays: file of labels; empty: there are none
+  ReadOptions reading;
 };
 
 // Some rows, transformed; vectors are reused from call to call.
@@ -29,12 +29,14 @@ struct RawChunk {
   std::vector<float> weights;          // where the schema has a weight column and the files too: rows
 };
 
-// Reads files one after the other, gzip told by its magic, "-" is standard input; holds one buffer,
-// whatever the size of the input. Not thread-safe.
+// Reads files one after the other, gzip and zstd told by their magic, "-" is standard input; holds one
+// buffer, whatever the size of the input. Not thread-safe.
 //
 // csv: where the files name their columns and the schema knows names (no two alike), columns are found
 // by name, in any order, and others are ignored. Otherwise rows must have the schema's columns in their
 // places, with the targets' columns or all without them.
+// npy with the target in a column: the same, by places. idx and other npy: samples of the schema's shape.
+// libsvm: indices behind the schema's are passed over; rows have a label, or (all of them) none.
 class RawRows {
  public:
   // Opens the first file and looks at its beginning: 66 where it cannot be read, 65 where it does

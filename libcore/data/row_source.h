@@ -46,7 +46,9 @@ template <typename... Args>
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  virtual std::uint32_t width() const = 0;  // numbers of a sample
+  // Numbers of the next sample. Where they may grow from sample to sample (never shrink), this reads it,
+  // and refuses it as next() does.
+  virtual std::uint32_t width() = 0;
   // The next sample: width() numbers and the label's text (empty where there is none; valid until
   // the next call). false at the end of the input. 65 names file, row and column.
   virtual bool next(double* values, std::string_view& label) = 0;
@@ -55,6 +57,9 @@ class RowSource {
   // The label's column in messages: "column 4 ('kind')".
   virtual std::string label_place() const = 0;
   virtual std::uint64_t packed_bytes() const = 0;  // read so far, of all files
+  // Behind the last sample: adds to the schema what only all samples tell, and says how many numbers at
+  // the beginning of each turned out to be none.
+  virtual std::uint32_t complete(Schema&) const { return 0; }
 };
 
 }  // namespace dl::data

@@ -26,12 +26,14 @@ struct Scaling {
 
 // How raw rows are written.
 struct Input {
-  std::string format = "csv";        // "csv" (any separator) or "idx"
+  std::string format = "csv";        // "csv" (any separator), "libsvm", "idx" or "npy"
   char separator = ',';              // csv
   bool header = false;               // csv: the first row of a file names the columns
-  std::uint32_t columns = 0;         // csv: cells of a row, target and all
-  std::vector<std::uint32_t> shape;  // idx: sizes of one sample: {28, 28}
+  // csv, npy with the target in a column: cells of a row, target and all; libsvm: features
+  std::uint32_t columns = 0;
+  std::vector<std::uint32_t> shape;  // idx, npy with the target in another file: one sample: {28, 28}
   std::vector<std::string> missing{};  // csv: texts of a cell that holds nothing: "?", "NA", ""
+  std::uint32_t first = 1;             // libsvm: the index of the first feature, 0 or 1
   bool operator==(const Input&) const = default;
 };
 

@@ -56,7 +56,12 @@ Scaling get_scaling(const JsonObject& object) {
 
 Json to_json(const Input& input) {
   Json json{{"format", input.format}};
-  if (input.format == "idx") {
+  if (input.format == "libsvm") {
+    json["first"] = input.first;
+    json["features"] = input.columns;
+  } else if (input.format == "npy" && input.columns > 0) {
+    json["columns"] = input.columns;
+  } else if (input.format != "csv") {
     json["shape"] = input.shape;
   } else {
     json["separator"] = std::string(1, input.separator);
@@ -67,22 +72,36 @@ Json to_json(const Input& input) {
   return json;
 }
 
+std::vector<std::uint32_t> shape_of(const JsonObject& object) {
+  std::vector<std::uint32_t> shape;
+  std::uint64_t values = 1;
+  for (const Json& size : object.array("shape", 32)) {
+    if (!size.is_number_unsigned() || size.get<std::uint64_t>() == 0 ||
+        size.get<std::uint64_t>() > kMostFeatures) {
+      fail(Exit::data, "{}: 'shape' must hold whole numbers from 1 to {}", object.what(), kMostFeatures);
+    }
+    shape.push_back(size.get<std::uint32_t>());
+    values *= shape.back();
+    if (values > kMostFeatures) fail(Exit::data, "{}: 'shape' has too many values", object.what());
+  }
+  return shape;
+}
+
 Input input_of(const Json& json, const std::string& what) {
   const JsonObject object(json, what);
   Input input;
   input.format = object.text("format");
-  if (input.format == "idx") {
+  if (input.format == "libsvm") {
+    refuse_unknown_keys(json, what, {"format", "first", "features"});
+    input.first = static_cast<std::uint32_t>(object.count("first", 1));
+    input.columns = count32(object, "features");
+  } else if (input.format == "npy" && object.has("columns")) {
+    refuse_unknown_keys(json, what, {"format", "columns"});
+    input.columns = count32(object, "columns");
+    if (input.columns == 0) fail(Exit::data, "{}: 'columns' must be at least 1", what);
+  } else if (input.format == "idx" || input.format == "npy") {
     refuse_unknown_keys(json, what, {"format", "shape"});
-    std::uint64_t values = 1;
-    for (const Json& size : object.array("shape", 16)) {
-      if (!size.is_number_unsigned() || size.get<std::uint64_t>() == 0 ||
-          size.get<std::uint64_t>() > kMostFeatures) {
-        fail(Exit::data, "{}: 'shape' must hold whole numbers from 1 to {}", what, kMostFeatures);
-      }
-      input.shape.push_back(size.get<std::uint32_t>());
-      values *= input.shape.back();
-      if (values > kMostFeatures) fail(Exit::data, "{}: 'shape' has too many values", what);
-    }
+    input.shape = shape_of(object);
   } else if (input.format == "csv") {
     refuse_unknown_keys(json, what, {"format", "separator", "header", "columns", "missing"});
     const std::string separator = object.text("separator");
@@ -197,15 +216,37 @@ PlainColumn plain_of(const Json& json, const std::string& what) {
   return {object.text("name"), count32(object, "index")};
 }
 
-// Each cell of a raw row at most once; an image as a whole.
-void check_places(const Schema& schema, const std::string& what) {
+// Arrays and sparse text: all that a sample holds is a number, in its place; one target.
+void check_whole_samples(const Schema& schema, const std::string& what) {
   const auto refuse = [&](const char* why) { fail(Exit::data, "{}: {}", what, why); };
-  if (schema.input.format == "idx") {
+  const Input& input = schema.input;
+  for (const Column& column : schema.columns) {
+    if (column.kind != Kind::number || column.indicator) refuse("only tables have categories and indicators");
+  }
+  if (schema.targets.size() > 1 || schema.weight || schema.key || !schema.ignored.empty()) {
+    refuse("only tables have a weight, a key, ignored columns and several targets");
+  }
+  if (input.columns == 0 && input.format != "libsvm") {
     std::uint64_t values = 1;
-    for (const std::uint32_t size : schema.input.shape) values *= size;
+    for (const std::uint32_t size : input.shape) values *= size;
     if (schema.features() != values) refuse("as many features as 'shape' has values are wanted");
     return;
   }
+  const bool beside = input.format == "npy";  // the target is a column too
+  if (beside && schema.target().index >= input.columns) refuse("the target's 'index' is beyond 'columns' of 'input'");
+  bool all = schema.columns.size() + beside == input.columns;
+  std::uint32_t index = input.format == "libsvm" ? input.first : 0;
+  for (const Column& column : schema.columns) {
+    if (beside && index == schema.target().index) ++index;
+    all = all && column.index == index++ && column.width == 1;
+  }
+  if (!all) refuse("'columns' must be all that a sample has, each of width 1, in their order");
+}
+
+// Each cell of a raw row at most once; an image as a whole.
+void check_places(const Schema& schema, const std::string& what) {
+  const auto refuse = [&](const char* why) { fail(Exit::data, "{}: {}", what, why); };
+  if (schema.input.format != "csv") return check_whole_samples(schema, what);
   std::vector<bool> taken(schema.input.columns);
   const auto take = [&](std::uint32_t index) {
     if (index >= taken.size()) refuse("a column's 'index' is beyond 'columns' of 'input'");

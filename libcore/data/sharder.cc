@@ -59,7 +59,7 @@ class Sharder {
     std::string_view label;
     for (bool more = true; more;) {
       try {
-        while ((more = rows.next(spill_->row(), label))) {
+        while ((more = rows.next(spill_->row(rows.width()), label))) {
           if (layout_.targets > 0 || layout_.weight) check_row(spill_->row());
           const Label one = layout_.targets > 0 ? Label{} : labels.add(label, rows);
           if (one.id != kNoLabelId) {
@@ -73,12 +73,14 @@ class Sharder {
         skip(bad);
       }
     }
-    spill_->finish();
     if (skipped_ > 0) note(Level::warning, fmt::format("{} bad rows were skipped", skipped_));
     if (spill_->rows() == 0) {
       fail(Exit::data, "{}: has no rows{}", options_.input.files[0],
            input_.schema.input.header ? " below its header" : "");
     }
+    spill_->finish(rows.complete(input_.schema));
+    layout_ = RowLayout::of(input_.schema);
+    input_.dictionaries.resize(input_.schema.columns.size());
     counts_ = {options_.input.files[0], spill_->rows(), {}};
     if (layout_.targets > 0) {
       kind_.task = Task::regression;

@@ -141,6 +141,64 @@ grep -q '^label skew: 0[.]' out || complain "no skew: $(cat out)"
 "$shard" --info s | grep -qx 'label skew: -' || complain "numbers have a skew: $("$shard" --info s)"
 rm -rf s
 
+for how in "images" "images.gz"; do
+  "$shard" -q -o idx3 --labels labels --by round-robin -n 3 --test 0.25 --scale minmax - <$how >/dev/null
+  [ "$(sum idx3)" = "$(sum idx)" ] || complain "$how on standard input is not told by its magic"
+  rm -rf idx3
+done
+
+# The same digits as libsvm text and as NPY: the same shards as from CSV
+# npy FILE TYPE SHAPE: its header, 128 bytes; the values come from standard input
+npy() {
+  { printf '\223NUMPY\1\0\166\0'; printf "%-117s\n" "{'descr': '$2', 'fortran_order': False, 'shape': $3, }"; cat; } >"$1"
+}
+# bytes: numbers up to 255, one a line, as bytes
+bytes() { printf "$(awk '{ printf "\\%03o", $1 }')"; }
+shards() { find "$1" -name '*.dls' | sort | xargs cat | sha256sum; }
+awk -F, '{ printf "%s", $65; for (i = 1; i < 65; i++) if ($i != 0) printf " %d:%s", i, $i; print "" }' digits.csv >digits.libsvm
+rows=$(wc -l <digits.csv)
+tr , '\n' <digits.csv | bytes | npy digits.npy '|u1' "($rows, 65)"
+cut -d, -f1-64 digits.csv | tr , '\n' | bytes | npy features.npy '|u1' "($rows, 64)"
+cut -d, -f1-64 digits.csv | tr , '\n' | bytes | npy images.npy '|u1' "($rows, 8, 8)"
+# Two bytes, the higher one first
+cut -d, -f65 digits.csv | awk '{ print 0; print }' | bytes | npy labels.npy '>i2' "($rows,)"
+"$shard" -q -o plain --scale none digits.csv >/dev/null
+gzip -k digits.libsvm digits.npy
+same() {
+  local what=$1
+  shift
+  "$shard" -q -o again --scale none "$@" >/dev/null || complain "$what: failed"
+  [ "$(shards again)" = "$(shards plain)" ] || complain "$what: gives other shards than CSV does"
+}
+rm -rf again
+same libsvm digits.libsvm
+grep -q '"input": {"format":"libsvm","first":1,"features":64}' again/manifest.json || complain "libsvm: $(grep input again/manifest.json)"
+rm -rf again
+for file in digits.libsvm.gz digits.npy digits.npy.gz; do same $file $file; rm -rf again; done
+same "libsvm by name" --format libsvm digits.libsvm; rm -rf again
+same "npy, label by number" --label 64 digits.npy; rm -rf again
+same "npy, labels beside" --labels labels.npy features.npy
+grep -q '"shape": \[64\]' again/manifest.json || complain "npy: $(grep -A3 input again/manifest.json)"
+rm -rf again
+same "npy, images" --labels labels.npy images.npy
+grep -q '{"name":"value","index":0,"width":64' again/manifest.json || complain "npy: images have no common scaling"
+rm -rf again
+same "npy, piped" - <digits.npy; rm -rf again
+same "libsvm, piped" - <digits.libsvm; rm -rf again
+same "libsvm, unpacked on the way" - < <(zcat digits.libsvm.gz); rm -rf again
+same "npy, packed and piped" <(cat digits.npy.gz); rm -rf again
+head -900 digits.libsvm >one.libsvm
+tail -n +901 digits.libsvm | gzip >two.libsvm.gz
+same "two libsvm files" one.libsvm two.libsvm.gz; rm -rf again
+sed 's/ \([0-9]*\):/ 0:0 \1:/' digits.libsvm >zero.libsvm
+"$shard" -q -o zero --json zero.libsvm >json
+grep -q '"format":"libsvm","first":0,"features":65' json || complain "index 0: $(cat json)"
+
+# What unpacks to too much
+head -c 100000000 /dev/zero | gzip >bomb.gz
+gives 65 "bomb.gz: unpacks to more than 500 times its size" "$shard" -o m --max-expansion 500 bomb.gz
+gives 64 "--max-expansion: '0'" "$shard" -o m --max-expansion 0 digits.csv
+
 # Tables
 printf 'x;y;kind\n1;2;rose\n3;4;iris\n5;6;rose\n7;8;iris\n' >t.csv
 "$shard" -q -o t -n 2 --test 0 --label kind --json t.csv >json
@@ -168,9 +226,25 @@ gives 65 "every label is 'a'" "$shard" -o m one-class.csv
 gives 65 "fewer than the 2000 shards" "$shard" -o m -n 2000 digits.csv
 gives 65 "there is no column 'species'" "$shard" -o m --label species t.csv
 gives 65 "there is no column 65" "$shard" -o m --label 65 digits.csv
-gives 65 "gzip data is damaged or ends early" "$shard" -o m short.csv.gz
+gives 65 "gzip data is damaged, ends early" "$shard" -o m short.csv.gz
 gives 65 "ends inside sample 46" "$shard" -o m --labels labels short
-gives 65 "fewer than there are images" "$shard" -o m --labels <(printf '\0\0\010\1\0\0\0\1\1') images
+gives 65 "fewer than there are samples" "$shard" -o m --labels <(printf '\0\0\010\1\0\0\0\1\1') images
+printf '1 1:1\n1 3:1 2:1\n' >order.libsvm
+gives 65 "order.libsvm: row 2: '2:1': follows index 3" "$shard" -o m order.libsvm
+printf '1 1:1 qid:3\n' >qid.libsvm
+gives 65 "qid.libsvm: row 1: 'qid:3': ranking" "$shard" -o m --format libsvm qid.libsvm
+gives 64 "begins with its label" "$shard" -o m --label 0 digits.libsvm
+head -c 1000 digits.npy >short.npy
+gives 65 "short.npy: ends inside sample 13" "$shard" -o m short.npy
+npy objects.npy '|O' '(1, 2)' </dev/null
+gives 65 "holds Python objects, which are never read" "$shard" -o m objects.npy
+gives 65 "there is no column '65'" "$shard" -o m --label 65 digits.npy
+gives 64 "say --labels FILE" "$shard" -o m images.npy
+gives 64 "--label is a column, --labels a file" "$shard" -o m --label 3 --labels labels.npy features.npy
+gives 64 "are for tables of text" "$shard" -o m --header no digits.npy
+gives 65 "digits.npy: is npy, not idx" "$shard" -o m --format idx --labels labels digits.npy
+{ gzip -c digits.csv; echo more; } >behind.csv.gz
+gives 65 "something else behind it" "$shard" -o m behind.csv.gz
 gives 66 "missing.csv" "$shard" -o m missing.csv
 gives 66 "is a directory" "$shard" -o m .
 gives 66 "manifest.json" "$shard" --info .
@@ -199,7 +273,7 @@ gives 64 "unknown option '--shard'" "$shard" -o m --shard 3 digits.csv
 gives 64 "--output needs a value" "$shard" -o --json digits.csv
 gives 64 "--separator" "$shard" -o m --separator '::' digits.csv
 gives 64 "say --labels FILE" "$shard" -o m images
-gives 64 "--labels FILE is for IDX" "$shard" -o m --format csv --labels labels digits.csv
+gives 64 "--labels FILE is for arrays" "$shard" -o m --format csv --labels labels digits.csv
 gives 73 "digits: holds a manifest already" "$shard" -o digits digits.csv
 gives 73 "digits.csv: cannot create the directory" "$shard" -o digits.csv t.csv
 gives 73 "digits.csv" "$shard" -o digits.csv/m digits.csv

@@ -12,7 +12,7 @@ namespace {
 
 class Nowhere : public RowSource {
  public:
-  std::uint32_t width() const override { return 0; }
+  std::uint32_t width() override { return 0; }
   bool next(double*, std::string_view&) override { return false; }
   std::string place() const override { return "t.csv: row 7"; }
   std::string label_place() const override { return "column 2"; }

@@ -96,3 +96,59 @@ TEST_CASE("raw rows: images with and without labels; a target is scaled as in tr
   CHECK(complaint.code == Exit::data);
   CHECK(test::contains(complaint.text, "made for samples of 2x2"));
 }
+
+TEST_CASE("raw rows: libsvm with and without labels, as the schema's indices say") {
+  Schema schema = test::flowers();
+  schema.input = {};
+  schema.input.format = "libsvm";
+  schema.input.columns = 2;
+  schema.columns[0].index = 1;
+  const test::Scratch dir;
+  const auto read = [&](const std::string& text) {
+    test::write_quickly(dir / "t", text);
+    RawRows rows(Schema::from_json(schema.to_json(), "schema"), {(dir / "t").string()});
+    RawChunk chunk;
+    rows.read(100, chunk);
+    CHECK(rows.has_targets() == (chunk.classes.size() == chunk.rows));
+    return chunk;
+  };
+  const RawChunk chunk = read("rose 1:5.5 2:3\niris 9:1\n");
+  CHECK(chunk.features == kFeatures);
+  CHECK(chunk.classes == std::vector<std::uint32_t>{1, 0});
+  CHECK(read("1:5.5 2:3\n3:0\n").features == kFeatures);
+  CHECK(test::complaint_of([&] { read("rose 0:1\n"); }).code == Exit::data);
+}
+
+TEST_CASE("raw rows: arrays, their target in a column, in another file, or missing") {
+  Schema schema = test::flowers();
+  schema.input = {};
+  schema.input.format = "npy";
+  schema.input.columns = 3;
+  schema.targets[0].classes = {"4", "7"};
+  const test::Scratch dir;
+  const auto file = [&](const std::string& shape, const std::string& values) {
+    const std::string header = "{'descr': '|i1', 'fortran_order': False, 'shape': " + shape + "}";
+    test::write_quickly(dir / "a", "\x93NUMPY\1\0"s + static_cast<char>(header.size()) + '\0' + header + values);
+    return (dir / "a").string();
+  };
+  const auto read = [&](const std::string& name, const std::string& labels = "") {
+    RawOptions options;
+    options.labels = labels;
+    RawRows rows(Schema::from_json(schema.to_json(), "schema"), {name}, options);
+    RawChunk chunk;
+    rows.read(100, chunk);
+    return chunk;
+  };
+  const std::vector<float> wanted = {0.125F, 1};
+  CHECK(read(file("(1, 3)", "\2\7\0"s)).features == wanted);
+  CHECK(read(file("(1, 3)", "\2\7\0"s)).classes == std::vector<std::uint32_t>{1});
+  CHECK(read(file("(1, 2)", "\2\0"s)).features == wanted);
+  CHECK(read(file("(1, 2)", "\2\0"s)).classes.empty());
+  CHECK(test::complaint_of([&] { read(file("(1, 4)", "\2\0\1\1"s)); }).code == Exit::data);
+  schema.input.columns = 0;
+  schema.input.shape = {2};
+  test::write_quickly(dir / "l", "\0\0\x08\x01\0\0\0\1\4"s);
+  CHECK(read(file("(1, 2)", "\2\0"s)).features == wanted);
+  CHECK(read(file("(1, 2)", "\2\0"s), (dir / "l").string()).classes == std::vector<std::uint32_t>{0});
+  CHECK(test::complaint_of([&] { read(file("(1, 2, 1)", "\2\0"s)); }).code == Exit::data);
+}

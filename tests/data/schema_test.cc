@@ -17,6 +17,43 @@ TEST_CASE("schema: what is written is read back") {
   }
 }
 
+TEST_CASE("schema: libsvm and npy inputs are written and read back, and must fit their columns") {
+  Schema sparse = test::flowers();
+  sparse.input = {};
+  sparse.input.format = "libsvm";
+  sparse.input.first = 0;
+  sparse.input.columns = 2;
+  sparse.columns[1].index = 1;
+  CHECK(dump_line(sparse.to_json()["input"]) == R"({"format":"libsvm","first":0,"features":2})");
+  Schema table = test::flowers();
+  table.input = {};
+  table.input.format = "npy";
+  table.input.columns = 3;
+  CHECK(dump_line(table.to_json()["input"]) == R"({"format":"npy","columns":3})");
+  Schema samples = test::prices();
+  samples.input.format = "npy";
+  CHECK(dump_line(samples.to_json()["input"]) == R"({"format":"npy","shape":[2,2]})");
+  for (const Schema& schema : {sparse, table, samples}) {
+    CHECK(Schema::from_json(schema.to_json(), "test") == schema);
+  }
+  const auto refused = [](Schema schema, const std::string& key, const Json& value) {
+    Json json = schema.to_json();
+    json["input"][key] = value;
+    CAPTURE(key);
+    CHECK(test::complaint_of([&] { Schema::from_json(json, "test"); }).code == Exit::data);
+  };
+  refused(sparse, "first", 1);
+  refused(sparse, "first", 2);
+  refused(sparse, "features", 3);
+  refused(sparse, "columns", 2);
+  refused(table, "columns", 2);
+  refused(table, "columns", 0);
+  refused(table, "shape", {3});
+  refused(samples, "shape", {2, 3});
+  std::swap(sparse.columns[0], sparse.columns[1]);
+  CHECK(test::complaint_of([&] { Schema::from_json(sparse.to_json(), "test"); }).code == Exit::data);
+}
+
 TEST_CASE("schema: features, outputs and names") {
   CHECK(test::flowers().features() == 2);
   CHECK(test::flowers().outputs() == 3);

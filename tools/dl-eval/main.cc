@@ -22,7 +22,8 @@ cli::Table options() {
       .option("data", "DIR|FILE|-", "manifest's directory, raw file or standard input "
               "[the run's data]")
       .option("split", "PART", "of a manifest: test, train or validation", "test")
-      .option("labels", "FILE", "labels of a raw IDX file")
+      .option("labels", "FILE", "labels of a raw IDX or NPY file")
+      .option("max-expansion", "N", "refuse packed raw input that unpacks to more than N times its size", "1000")
       .option("header", "WHEN", "whether a raw table begins with names: auto, yes or no", "auto")
       .option("separator", "C", "between the cells of a raw table: a character, or tab")
       .flag("best", "take RUN/best.safetensors, not RUN/latest")

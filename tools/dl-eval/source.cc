@@ -104,6 +104,7 @@ data::RawOptions raw_options(const cli::Given& given) {
     options.separator = text == "tab" ? '\t' : text[0];
   }
   options.labels = given.text("labels");
+  options.reading.max_expansion = given.count("max-expansion", 1, UINT32_MAX);
   return options;
 }
 
@@ -122,7 +123,7 @@ std::unique_ptr<Source> open_source(const cli::Given& given, const eval::LoadedM
   const std::string split = given.choice("split", {"test", "train", "validation"});
   std::error_code ignored;
   const bool raw = data == "-" || (fs::exists(data, ignored) && !fs::is_directory(data, ignored));
-  for (const char* name : {"header", "separator", "labels"}) {
+  for (const char* name : {"header", "separator", "labels", "max-expansion"}) {
     if (!raw && given.has(name)) {
       fail(Exit::usage, "--{}: {} is no raw file but a manifest's directory", name, shown(data));
     }

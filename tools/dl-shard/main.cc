@@ -72,7 +72,7 @@ Exit work(const cli::Given& given, const Log& log) {
   data::Manifest manifest;
   {
     ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
-    options.input.interrupted = stop_on_signal;
+    options.input.reading.interrupted = stop_on_signal;
     // Hints are for people: cron is not told twice a night.
     const bool hints = ::isatty(STDERR_FILENO) != 0 || log.shows(Level::debug) ||
                        options.by == data::By::automatic;  // who lets it choose wants to know what

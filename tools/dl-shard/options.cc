@@ -58,7 +58,7 @@ cli::Table shard_options() {
       .option("memory", "SIZE", "to stay below, whatever the input: 64M, 1G", "256M")
       .flag("force", "replace what DIR holds");
   t.group("Input")
-      .option("format", "FORMAT", "auto, csv, tsv or idx", "auto")
+      .option("format", "FORMAT", "auto, csv, tsv, libsvm, idx or npy", "auto")
       .option("separator", "CHAR", "between cells; 'tab' is one too [told from the data]")
       .option("header", "HOW", "whether files begin with names: yes, no or auto", "auto")
       .option("label", "COLUMN[,..]", "name, or number from 0, negative from the end [the last column]")
@@ -70,7 +70,8 @@ cli::Table shard_options() {
       .option("indicator", "COLUMN,..|all", "columns that get one more feature: 1 where missing")
       .option("schema", "FILE", "what each column is, as --write-schema wrote it")
       .option("skip-bad", "N", "leave out at most N rows that are not as they must be", "0")
-      .option("labels", "FILE", "labels of IDX images")
+      .option("labels", "FILE", "labels of IDX or NPY samples")
+      .option("max-expansion", "N", "refuse packed input that unpacks to more than N times its size", "1000")
       .option("task", "TASK", "classification, regression, or auto: told from the labels", "auto");
   t.group("Instead of writing")
       .option("write-schema", "FILE", "write what is inferred of FILE's columns; '-': to standard output")
@@ -101,7 +102,7 @@ data::ShardOptions options_of(const cli::Given& given) {
   data::ShardOptions options;
   options.input.files = given.arguments();
   if (options.input.files.empty()) fail(Exit::usage, "FILE is missing (see dl-shard --help)");
-  options.input.format = given.choice("format", {"auto", "csv", "tsv", "idx"});
+  options.input.format = given.choice("format", {"auto", "csv", "tsv", "libsvm", "idx", "npy"});
   if (given.has("separator")) {
     const std::string text = given.text("separator");
     const bool tab = text == "tab" || text == "\\t";
@@ -114,6 +115,7 @@ data::ShardOptions options_of(const cli::Given& given) {
   if (header != "auto") options.input.header = header == "yes";
   options.input.columns = wishes_of(given);
   options.input.labels = given.text("labels");
+  options.input.reading.max_expansion = given.count("max-expansion", 1, UINT32_MAX);
   options.directory = given.text("output");
   read_strategy(given, options);
   options.test = given.number("test", 0, 1);

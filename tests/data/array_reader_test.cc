@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "data/idx_reader.h"
+#include "data/array_reader.h"
 
 #include <doctest/doctest.h>
 
@@ -44,7 +44,7 @@ struct Files {
   std::vector<Sample> read(const std::string& images, const std::string& labels) const {
     test::write_quickly(dir / "images", images);
     if (!labels.empty()) test::write_quickly(dir / "labels", labels);
-    IdxReader reader({(dir / "images").string()}, labels.empty() ? "" : (dir / "labels").string());
+    ArrayReader reader({(dir / "images").string()}, labels.empty() ? "" : (dir / "labels").string());
     std::vector<Sample> samples;
     std::vector<double> values(reader.width());
     std::string_view label;
@@ -122,7 +122,7 @@ TEST_CASE("idx: several image files share one file of labels, and must have one 
   test::write_quickly(files.dir / "wide", "\0\0\x08\x02\0\0\0\x01\0\0\0\x02\x08\x08"s);
   test::write_quickly(files.dir / "l", kLabels);
   const auto count = [&](const char* second) {
-    IdxReader reader({(files.dir / "a").string(), (files.dir / second).string()},
+    ArrayReader reader({(files.dir / "a").string(), (files.dir / second).string()},
                      (files.dir / "l").string());
     double values[2];
     std::string_view label;
