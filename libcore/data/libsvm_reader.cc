@@ -111,12 +111,13 @@ void LibsvmReader::note_indices() {
 
 void LibsvmReader::parse_pair(const char*& at, const char* end, std::int64_t& before) {
   const std::string_view rest(at, static_cast<std::size_t>(end - at));
+  const std::int64_t largest = known_ ? kMostFeatures - 1 : kLargestIndex;
   std::int64_t index = 0;
   const char* const digits = at;
-  while (at != end && is_digit(*at) && index < kMostFeatures) index = index * 10 + (*at++ - '0');
+  while (at != end && is_digit(*at) && index <= largest) index = index * 10 + (*at++ - '0');
   if (rest.substr(0, 4) == "qid:") refuse_pair(rest, "ranking by queries (qid) is not known; remove it");
   if (at == digits) refuse_pair(rest, "is not index:value");
-  if (index >= kMostFeatures) refuse_pair(rest, fmt::format("the index is above {}", kMostFeatures - 1));
+  if (index > largest) refuse_pair(rest, fmt::format("the index is above {}", largest));
   if (at == end || *at != ':') refuse_pair(rest, "has no colon behind its index");
   ++at;
   if (index <= before) {

@@ -16,6 +16,10 @@
 
 namespace dl::data {
 
+// Rows are kept dense, and each feature has its scaling in the manifest: a larger index in a short file
+// would take gigabytes.
+inline constexpr std::uint32_t kLargestIndex = (1U << 18) - 1;
+
 // Which indices become features.
 struct LibsvmIndices {
   std::uint32_t first = 1;     // 0 or 1

@@ -80,7 +80,6 @@ class Sharder {
     }
     spill_->finish(rows.complete(input_.schema));
     layout_ = RowLayout::of(input_.schema);
-    input_.dictionaries.resize(input_.schema.columns.size());
     counts_ = {options_.input.files[0], spill_->rows(), {}};
     if (layout_.targets > 0) {
       kind_.task = Task::regression;

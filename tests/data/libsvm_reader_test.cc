@@ -87,16 +87,16 @@ TEST_CASE("libsvm: what is wrong is named with its row and text") {
   says("1 2:1e39\n", "too large for a float32");
   says("1 a:1\n", "'a:1': is not index:value");
   says("1 -1:1\n", "'-1:1': is not index:value");
-  says("1 16777216:1\n", "the index is above 16777215");
-  says("1 99999999999999999999:1\n", "the index is above 16777215");
+  says("1 262144:1\n", "the index is above 262143");
+  says("1 99999999999999999999:1\n", "the index is above 262143");
   says("2:1 3:1\n", "row 1: begins with '2:1', but a label is wanted");
   says("1\n2\n", "no row names a feature");
   says("1 0:1 1", "'1': has no colon");
 }
 
 TEST_CASE("libsvm: the largest index is taken") {
-  const Table table = read({"1 16777215:2\n"});
-  CHECK(table.rows[0].size() == 16777216);
+  const Table table = read({"1 262143:2\n"});
+  CHECK(table.rows[0].size() == 262144);
   CHECK(table.rows[0].back() == 2);
 }
 
