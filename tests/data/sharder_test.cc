@@ -26,6 +26,7 @@ ShardOptions options_for(const test::Scratch& dir, const std::string& text) {
   options.input.files = {(dir / "t.csv").string()};
   options.directory = dir / "m";
   options.shards = 2;
+  options.memory = std::size_t{1} << 20;  // allocated anew for each
   return options;
 }
 

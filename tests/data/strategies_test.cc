@@ -38,6 +38,7 @@ ShardOptions options_for(const test::Scratch& dir, const std::string& text) {
   options.input.files = {(dir / "t.csv").string()};
   options.directory = dir / "m";
   options.fit.scale = Scale::none;
+  options.memory = std::size_t{1} << 20;  // allocated anew for each
   options.force = true;
   return options;
 }
