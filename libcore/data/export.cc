@@ -54,9 +54,7 @@ std::vector<ShardEntry> entries_of(const Manifest& manifest, const std::string& 
   if (split != "test" && split != "validation") {
     fail(Exit::usage, "--split: {} is none of train, test and validation", shown(split));
   }
-  const auto& part = split == "test" ? manifest.test : manifest.validation;
-  if (!part) return {};
-  return {*part};
+  return split == "test" ? manifest.test : manifest.validation;
 }
 
 }  // namespace

@@ -20,6 +20,14 @@ Json entry_to_json(const ShardEntry& entry) {
   return json;
 }
 
+// One file stands alone, several are a list.
+Json part_to_json(const std::vector<ShardEntry>& part) {
+  if (part.size() == 1) return entry_to_json(part.front());
+  Json list = Json::array();
+  for (const ShardEntry& entry : part) list.push_back(entry_to_json(entry));
+  return list;
+}
+
 bool plain_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
          name.find('\0') == std::string::npos;
@@ -112,8 +120,8 @@ Json Manifest::to_json() const {
   json["samples"] = training_samples();
   json["shards"] = Json::array();
   for (const ShardEntry& shard : shards) json["shards"].push_back(entry_to_json(shard));
-  if (test) json["test"] = entry_to_json(*test);
-  if (validation) json["validation"] = entry_to_json(*validation);
+  if (!test.empty()) json["test"] = part_to_json(test);
+  if (!validation.empty()) json["validation"] = part_to_json(validation);
   return json;
 }
 
@@ -139,15 +147,37 @@ Manifest Manifest::from_json(const Json& json, const std::string& what) {
     manifest.shards.push_back(entry_from_json(one, where, manifest.schema));
   }
   if (manifest.shards.empty()) fail(Exit::data, "{}: no shards", what);
-  const auto part = [&](const char* key) -> std::optional<ShardEntry> {
-    if (!object.has(key)) return std::nullopt;
-    return entry_from_json(object.get(key), fmt::format("{}: {}", what, key), manifest.schema);
+  const auto part = [&](const char* key) {
+    const std::string where = fmt::format("{}: {}", what, key);
+    std::vector<ShardEntry> entries;
+    if (!object.has(key)) return entries;
+    if (!object.get(key).is_array()) {
+      entries.push_back(entry_from_json(object.get(key), where, manifest.schema));
+      return entries;
+    }
+    for (const Json& one : object.array(key, kMostShards)) {
+      entries.push_back(entry_from_json(one, fmt::format("{}: {}", where, entries.size()), manifest.schema));
+    }
+    if (entries.size() < 2) fail(Exit::data, "{}: a list of fewer than two files", where);
+    return entries;
   };
   manifest.test = part("test");
   manifest.validation = part("validation");
   if (object.count("samples") != manifest.training_samples()) {
     fail(Exit::data, "{}: 'samples' is not the sum over the shards", what);
   }
+  return manifest;
+}
+
+Manifest without_shard(Manifest manifest, std::uint32_t held_out) {
+  const std::size_t count = manifest.shards.size();
+  if (held_out >= count) {
+    fail(Exit::usage, "shard {} cannot be held out: there are {}, numbered from 0", held_out, count);
+  }
+  if (count == 1) fail(Exit::usage, "the only shard cannot be held out: nothing is left to train on");
+  const auto at = manifest.shards.begin() + held_out;
+  manifest.test = {*at};
+  manifest.shards.erase(at);
   return manifest;
 }
 

@@ -28,13 +28,17 @@ struct Manifest {
   std::string key;               // hash: the column's name, or "*" for the whole row
   Schema schema;                 // raw columns -> features and target, fitted on the training part
   std::vector<ShardEntry> shards;
-  std::optional<ShardEntry> test;        // test.dls
-  std::optional<ShardEntry> validation;  // validation.dls
+  // Held out; test.dls and validation.dls. More than one file each where rows were appended, in order.
+  std::vector<ShardEntry> test, validation;
   std::uint64_t training_samples() const;
 
   Json to_json() const;
   static Manifest from_json(const Json& json, const std::string& what);
 };
+
+// What is left to train on without shard `held_out` (64 where there is none of that number, or no other),
+// with that shard as the test part instead of the manifest's own. The numbers of the others close up.
+Manifest without_shard(Manifest manifest, std::uint32_t held_out);
 
 inline constexpr const char* kManifestName = "manifest.json";
 inline constexpr std::uint64_t kLongestManifest = std::uint64_t{1} << 30;

@@ -283,11 +283,11 @@ class Sharder {
     manifest.schema = input_.schema;
     std::vector<ShardEntry> entries = output_.commit_shards();
     if (part_rows_[options_.shards + 1] > 0) {
-      manifest.validation = entries.back();
+      manifest.validation = {entries.back()};
       entries.pop_back();
     }
     if (part_rows_[options_.shards] > 0) {
-      manifest.test = entries.back();
+      manifest.test = {entries.back()};
       entries.pop_back();
     }
     manifest.shards = std::move(entries);
@@ -348,8 +348,8 @@ std::vector<std::string> verify_shards(const fs::path& directory, const Manifest
     }
   };
   for (const ShardEntry& entry : manifest.shards) check(entry);
-  if (manifest.test) check(*manifest.test);
-  if (manifest.validation) check(*manifest.validation);
+  for (const ShardEntry& entry : manifest.test) check(entry);
+  for (const ShardEntry& entry : manifest.validation) check(entry);
   return bad;
 }
 

@@ -76,6 +76,9 @@ LoadedModel loaded_model(checkpoint::Checkpoint checkpoint, const fs::path& path
   if (metadata.has("options")) {
     const JsonObject options = metadata.object("options");
     if (options.has("data")) model.data = options.text("data");
+    if (options.has("hold_out")) {
+      model.hold_out = static_cast<std::uint32_t>(options.count("hold_out", UINT32_MAX));
+    }
   }
   if (metadata.has("manifest_sha256")) model.manifest_sha256 = metadata.text("manifest_sha256");
   model.arithmetic = "defined";

@@ -53,22 +53,24 @@ optim::ScheduleSpec schedule_of(const JsonObject& s) {
 }  // namespace
 
 Json RunConfig::to_json() const {
-  return {{"data", data},
-          {"manifest_sha256", manifest_sha256},
-          {"model", model},
-          {"ends",
-           {{"inputs", ends.inputs}, {"outputs", ends.outputs}, {"loss", name_of(ends.loss)}}},
-          {"seed", seed},
-          {"batch", batch},
-          {"epochs", epochs},
-          {"steps", steps},
-          {"mode", mode},
-          {"arithmetic", arithmetic},
-          {"optimizer", json_of(optimizer)},
-          {"schedule", json_of(schedule)},
-          {"checkpoint_every", checkpoint_every},
-          {"eval_every", eval_every},
-          {"patience", patience}};
+  Json json{{"data", data},
+            {"manifest_sha256", manifest_sha256},
+            {"model", model},
+            {"ends",
+             {{"inputs", ends.inputs}, {"outputs", ends.outputs}, {"loss", name_of(ends.loss)}}},
+            {"seed", seed},
+            {"batch", batch},
+            {"epochs", epochs},
+            {"steps", steps},
+            {"mode", mode},
+            {"arithmetic", arithmetic},
+            {"optimizer", json_of(optimizer)},
+            {"schedule", json_of(schedule)},
+            {"checkpoint_every", checkpoint_every},
+            {"eval_every", eval_every},
+            {"patience", patience}};
+  if (hold_out) json["hold_out"] = *hold_out;
+  return json;
 }
 
 RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
@@ -90,7 +92,9 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .schedule = schedule_of(o.object("schedule")),
                    .checkpoint_every = o.count("checkpoint_every"),
                    .eval_every = o.count("eval_every"),
+                   .hold_out = std::nullopt,
                    .patience = o.count("patience")};
+  if (o.has("hold_out")) config.hold_out = static_cast<std::uint32_t>(o.count("hold_out", UINT32_MAX));
   if (config.batch == 0) fail(Exit::data, "{}: a batch of 0 samples", what);
   if (config.epochs == 0 && config.steps == 0) fail(Exit::data, "{}: neither epochs nor steps", what);
   return config;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -28,6 +29,8 @@ struct RunConfig {
   optim::ScheduleSpec schedule;        // `total` is filled in from epochs or steps
   std::uint64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
   std::uint64_t eval_every = 1;        // epochs between judgements on the test and validation part
+  // Shard of the manifest that the run does not train on, but is judged on (data::without_shard).
+  std::optional<std::uint32_t> hold_out;
   std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
 
   Json to_json() const;

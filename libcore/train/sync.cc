@@ -52,7 +52,7 @@ struct Sync::State {
   StepTotals step();
   void apply(const StepTotals& totals);
   void close_epoch();
-  Json judge_part(const data::Shard* rows, const char* name, double* loss);
+  Json judge_part(std::span<const data::Shard> files, const char* name, double* loss);
   void report_epoch();
 };
 
@@ -111,9 +111,9 @@ void Sync::State::apply(const StepTotals& totals) {
   ahead.epoch_weight += totals.weight;
 }
 
-Json Sync::State::judge_part(const data::Shard* rows, const char* name, double* loss) {
+Json Sync::State::judge_part(std::span<const data::Shard> files, const char* name, double* loss) {
   const data::Schema& schema = data.manifest().schema;
-  const eval::Score score = judge(replica.model(), *rows, schema, *comm);
+  const eval::Score score = judge(replica.model(), files, schema, *comm);
   const std::string prefix = std::string(name) + "_";
   Json json{{prefix + "loss", score.mean_loss()}};
   if (schema.task == data::Task::classification) {
@@ -134,9 +134,9 @@ void Sync::State::close_epoch() {
 
   if (last || config.patience > 0 || epoch % std::max<std::uint64_t>(config.eval_every, 1) == 0) {
     held_out = Json::object();
-    if (const data::Shard* rows = data.validation()) {
+    if (const auto files = data.validation(); !files.empty()) {
       double loss = 0;
-      held_out.update(judge_part(rows, "validation", &loss));
+      held_out.update(judge_part(files, "validation", &loss));
       const bool better = !ahead.best_loss || loss < *ahead.best_loss;
       if (better) {
         ahead.best_loss = loss;
@@ -148,8 +148,8 @@ void Sync::State::close_epoch() {
         ahead.stopped_early = config.patience > 0 && ahead.stale_epochs >= config.patience;
       }
     }
-    if (const data::Shard* rows = data.test()) {
-      held_out.update(judge_part(rows, "test", nullptr));
+    if (const auto files = data.test(); !files.empty()) {
+      held_out.update(judge_part(files, "test", nullptr));
     }
   }
   if (group.rank == 0) report_epoch();

@@ -21,9 +21,11 @@ std::uint64_t most_bytes(const data::Schema& schema, const data::ShardEntry& ent
 
 }  // namespace
 
-TrainingData::TrainingData(DataSource source, const std::string& manifest_sha256)
+TrainingData::TrainingData(DataSource source, const std::string& manifest_sha256,
+                           std::optional<std::uint32_t> hold_out)
     : source_(std::move(source)) {
   read_manifest(manifest_sha256);
+  if (hold_out) manifest_ = data::without_shard(std::move(manifest_), *hold_out);
 }
 
 TrainingData::TrainingData(const fs::path& directory, const std::string& manifest_sha256)
@@ -87,14 +89,10 @@ void TrainingData::hold(std::span<const std::uint32_t> shards) {
 
 const data::Shard& TrainingData::shard(std::uint32_t index) const { return held_.at(index); }
 
-const data::Shard* TrainingData::test() {
-  if (!test_ && manifest_.test) test_ = open(*manifest_.test);
-  return test_ ? &*test_ : nullptr;
-}
-
-const data::Shard* TrainingData::validation() {
-  if (!validation_ && manifest_.validation) validation_ = open(*manifest_.validation);
-  return validation_ ? &*validation_ : nullptr;
+std::span<const data::Shard> TrainingData::part(std::vector<data::Shard>& opened,
+                                                const std::vector<data::ShardEntry>& entries) {
+  while (opened.size() < entries.size()) opened.push_back(open(entries[opened.size()]));
+  return opened;
 }
 
 }  // namespace dl::train

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/manifest.h"
 #include "data/shard.h"
@@ -28,8 +29,10 @@ struct DataSource {
 // manifest's digests then; a bad one is 65 with the file's name.
 class TrainingData {
  public:
-  // 76 with both values where the demanded directory's manifest is not the one with this digest.
-  TrainingData(DataSource source, const std::string& manifest_sha256);
+  // 76 with both values where the demanded directory's manifest is not the one with this digest. With
+  // `hold_out`, the manifest is what data::without_shard() leaves.
+  TrainingData(DataSource source, const std::string& manifest_sha256,
+               std::optional<std::uint32_t> hold_out = std::nullopt);
   TrainingData(const fs::path& directory, const std::string& manifest_sha256);
 
   const data::Manifest& manifest() const { return manifest_; }
@@ -39,17 +42,19 @@ class TrainingData {
   void hold(std::span<const std::uint32_t> shards);
   const data::Shard& shard(std::uint32_t index) const;  // must be held
 
-  const data::Shard* test();        // nullptr where the manifest has no such part
-  const data::Shard* validation();
+  // In the manifest's order; empty where it has no such part.
+  std::span<const data::Shard> test() { return part(test_, manifest_.test); }
+  std::span<const data::Shard> validation() { return part(validation_, manifest_.validation); }
 
  private:
   void read_manifest(const std::string& sha256);
   fs::path path_of(const data::ShardEntry& entry) const;
   data::Shard open(const data::ShardEntry& entry) const;
+  std::span<const data::Shard> part(std::vector<data::Shard>& opened, const std::vector<data::ShardEntry>& entries);
   DataSource source_;
   data::Manifest manifest_;
   std::map<std::uint32_t, data::Shard> held_;
-  std::optional<data::Shard> test_, validation_;
+  std::vector<data::Shard> test_, validation_;
 };
 
 }  // namespace dl::train

@@ -21,7 +21,7 @@ Manifest example() {
   manifest.schema = test::flowers();
   manifest.shards = {{"shard-0000.dls", 3, std::string(64, 'a'), {1, 2, 0}},
                      {"shard-0001.dls", 2, std::string(64, '0'), {0, 0, 2}}};
-  manifest.test = ShardEntry{"test.dls", 1, std::string(64, 'f'), {0, 1, 0}};
+  manifest.test = {ShardEntry{"test.dls", 1, std::string(64, 'f'), {0, 1, 0}}};
   return manifest;
 }
 
@@ -35,10 +35,44 @@ TEST_CASE("manifest: what is written is read back") {
   write_file(dir / "manifest.json", text);
   const Manifest read = read_manifest(dir.path());
   CHECK(read.to_json() == manifest.to_json());
-  CHECK(read.test->samples == 1);
-  CHECK_FALSE(read.validation);
+  REQUIRE(read.test.size() == 1);
+  CHECK(read.test[0].samples == 1);
+  CHECK(read.validation.empty());
   CHECK(manifest_digest(dir.path()) == sha256_hex(as_bytes_of(text)));
   CHECK(test::complaint_of([&] { read_manifest(dir / "none"); }).code == Exit::no_input);
+}
+
+TEST_CASE("manifest: one test file stands alone, several are a list in their order") {
+  Manifest manifest = example();
+  CHECK(manifest.to_json()["test"].is_object());
+  CHECK_FALSE(manifest.to_json().contains("validation"));
+  manifest.test.push_back({"test-0001.dls", 2, std::string(64, 'e'), {1, 1, 0}});
+  const Json json = parse_json(manifest.to_json().dump(), "m");
+  REQUIRE(json["test"].is_array());
+  const Manifest read = Manifest::from_json(json, "m");
+  REQUIRE(read.test.size() == 2);
+  CHECK(read.test[1].file == "test-0001.dls");
+  CHECK(read.to_json() == manifest.to_json());
+  for (const std::size_t few : {0, 1}) {
+    Json other = json;
+    while (other["test"].size() > few) other["test"].erase(0);
+    CHECK(test::complaint_of([&] { Manifest::from_json(other, "m"); }).code == Exit::data);
+  }
+}
+
+TEST_CASE("manifest: without a shard, that shard is the test part and the others close up") {
+  Manifest manifest = example();
+  manifest.shards.push_back({"shard-0002.dls", 4, std::string(64, '2'), {4, 0, 0}});
+  const Manifest left = without_shard(manifest, 1);
+  REQUIRE(left.shards.size() == 2);
+  CHECK(left.shards[0].file == "shard-0000.dls");
+  CHECK(left.shards[1].file == "shard-0002.dls");
+  REQUIRE(left.test.size() == 1);
+  CHECK(left.test[0].file == "shard-0001.dls");
+  CHECK(left.training_samples() == 7);
+  CHECK(test::complaint_of([&] { without_shard(manifest, 3); }).code == Exit::usage);
+  manifest.shards.resize(1);
+  CHECK(test::complaint_of([&] { without_shard(manifest, 0); }).code == Exit::usage);
 }
 
 TEST_CASE("manifest: what a strategy was told stands with it, and only there") {

@@ -40,8 +40,8 @@ std::map<std::string, std::string> files_in(const fs::path& directory) {
 
 std::vector<ShardEntry> all_entries(const Manifest& manifest) {
   std::vector<ShardEntry> entries = manifest.shards;
-  if (manifest.test) entries.push_back(*manifest.test);
-  if (manifest.validation) entries.push_back(*manifest.validation);
+  entries.insert(entries.end(), manifest.test.begin(), manifest.test.end());
+  entries.insert(entries.end(), manifest.validation.begin(), manifest.validation.end());
   return entries;
 }
 

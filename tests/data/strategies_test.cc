@@ -46,8 +46,8 @@ ShardOptions options_for(const test::Scratch& dir, const std::string& text) {
 // Where each row went: the name of a file. Each row is in exactly one.
 std::vector<std::string> places_of(const ShardOptions& options, const Manifest& manifest, std::size_t rows) {
   std::vector<ShardEntry> entries = manifest.shards;
-  if (manifest.test) entries.push_back(*manifest.test);
-  if (manifest.validation) entries.push_back(*manifest.validation);
+  entries.insert(entries.end(), manifest.test.begin(), manifest.test.end());
+  entries.insert(entries.end(), manifest.validation.begin(), manifest.validation.end());
   std::vector<std::string> places(rows);
   for (const ShardEntry& entry : entries) {
     const Shard shard(options.directory / entry.file);
@@ -170,7 +170,7 @@ TEST_CASE("strategies: copies of a row stay together by their whole row") {
   CHECK_FALSE(manifest.schema.key);
   std::map<float, std::string> place_of;
   std::vector<ShardEntry> entries = manifest.shards;
-  entries.push_back(manifest.test.value());
+  entries.push_back(manifest.test.at(0));
   std::uint64_t rows = 0;
   for (const ShardEntry& entry : entries) {
     const Shard shard(options.directory / entry.file);

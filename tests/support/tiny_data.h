@@ -61,8 +61,8 @@ inline void make_tiny_data(const fs::path& directory, const std::vector<std::uin
         write_tiny(directory, fmt::format("shard-{:04}.dls", s), sizes[s], id, task));
     id += sizes[s];
   }
-  manifest.test = write_tiny(directory, "test.dls", 300, 100000, task);
-  manifest.validation = write_tiny(directory, "validation.dls", 100, 200000, task);
+  manifest.test = {write_tiny(directory, "test.dls", 300, 100000, task)};
+  manifest.validation = {write_tiny(directory, "validation.dls", 100, 200000, task)};
   write_file(directory / "manifest.json", manifest.to_json().dump(1));
 }
 

@@ -72,7 +72,7 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
         } else {
           replica.begin_at_seed();
         }
-        train::TrainingData data(config.data, config.manifest_sha256);
+        train::TrainingData data({config.data, true, {}, {}}, config.manifest_sha256, config.hold_out);
         const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner};
         data.hold(mine.shards_of(r));
         const train::Hooks hooks{
@@ -241,4 +241,48 @@ TEST_CASE("sync: a loss that is not finite names the shard, and that step leaves
     message = e.what();
   }
   CHECK(message.find("the loss of shard 0 is not finite in step") == 0);
+}
+
+TEST_CASE("sync: a shard that is held out is what the others are judged on, on any nodes") {
+  const test::Scratch dir, other;
+  test::make_tiny_data(dir.path(), {50, 300, 33, 64});
+  train::RunConfig config = config_for(dir.path(), optim::Kind::momentum);
+  config.hold_out = 1;
+  const Outcome one = run(config, alone(3))[0];
+  const auto two = run(config, {.owner = {0, 1, 1}, .threads = {1, 2}, .kernels = {}});
+  CHECK(same_state(one, two[0]));
+  CHECK(same_state(one, two[1]));
+  CHECK(one.summary["test_loss"] == two[0].summary["test_loss"]);
+  CHECK(one.cursor.samples == 3 * (50 + 33 + 64));
+
+  // The same as a data set that was made so.
+  fs::copy(dir.path(), other.path());
+  write_file(other / "manifest.json",
+             data::without_shard(data::read_manifest(dir.path()), 1).to_json().dump(1));
+  const Outcome made = run(config_for(other.path(), optim::Kind::momentum), alone(3))[0];
+  CHECK(same_state(one, made));
+  CHECK(one.summary["test_loss"] == made.summary["test_loss"]);
+}
+
+TEST_CASE("sync: several test files are judged one after the other, whoever takes which block") {
+  const test::Scratch dir;
+  test::make_tiny_data(dir.path(), kSizes);
+  data::Manifest manifest = data::read_manifest(dir.path());
+  const auto judged = [&] {
+    write_file(dir / "manifest.json", manifest.to_json().dump(1));
+    const train::RunConfig config = config_for(dir.path(), optim::Kind::sgd);
+    const Json one = run(config, alone(7))[0].summary;
+    const Setting three{.owner = {0, 0, 1, 1, 1, 2, 2}, .threads = {1, 1, 1}, .kernels = {}};
+    CHECK(run(config, three)[0].summary["test_loss"] == one["test_loss"]);
+    return std::pair(one["test_loss"].get<double>(), one["test_accuracy"].get<double>());
+  };
+  const data::ShardEntry original = manifest.test[0];
+  const auto first = judged();
+  const data::ShardEntry second = test::write_tiny(dir.path(), "test-2.dls", 700, 300000, data::Task::classification);
+  manifest.test = {second};
+  const auto only_second = judged();
+  manifest.test = {original, second};
+  const auto both = judged();
+  CHECK(both.first == doctest::Approx((300 * first.first + 700 * only_second.first) / 1000).epsilon(1e-12));
+  CHECK(both.second == doctest::Approx((300 * first.second + 700 * only_second.second) / 1000).epsilon(1e-12));
 }

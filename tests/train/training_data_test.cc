@@ -47,7 +47,7 @@ TEST_CASE("training data: without a directory, what is held is fetched, and noth
   CHECK(stock.fetched.back() == "shard-0001.dls");
   CHECK(stock.fetched.size() == 4);
   CHECK(data.shard(1).rows() == 30);
-  CHECK(data.test()->rows() == 300);
+  CHECK(data.test()[0].rows() == 300);
   CHECK(stock.fetched.back() == "test.dls");
   for (std::size_t i = 0; i < stock.fetched.size(); ++i) {
     CHECK(fs::file_size(stock.dir / stock.fetched[i]) <= stock.bounds[i]);

@@ -37,9 +37,8 @@ std::shared_ptr<const coord::Files> files_of(const Options& o) {
   auto files = std::make_shared<coord::Files>();
   files->add_text(o.config.manifest_sha256, o.manifest_text);
   const fs::path directory = o.config.data;
-  for (const data::ShardEntry& shard : o.manifest.shards) files->add(shard.sha256, directory / shard.file);
-  for (const auto& part : {o.manifest.test, o.manifest.validation}) {
-    if (part) files->add(part->sha256, directory / part->file);
+  for (const auto* part : {&o.manifest.shards, &o.manifest.test, &o.manifest.validation}) {
+    for (const data::ShardEntry& entry : *part) files->add(entry.sha256, directory / entry.file);
   }
   return files;
 }

@@ -94,6 +94,7 @@ cli::Table option_table() {
       .option("steps", "N", "updates, instead of epochs")
       .option("batch", "N", "samples of a step, over all shards", "256")
       .option("seed", "N", "of everything random", "1")
+      .option("hold-out", "K", "train without shard K, and judge on it")
       .option("patience", "N", "stop after N epochs without a better validation loss; 0: never", "0")
       .option("mode", "HOW", "how nodes agree: sync", "sync")
       .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined")
@@ -181,6 +182,14 @@ Options read_options(const cli::Given& given) {
     fail(Exit::data, "{}: {} shards, and a run takes at most {}", directory.string(),
          o.manifest.shards.size(), kMostShards);
   }
+  if (given.has("hold-out")) {
+    config.hold_out = static_cast<std::uint32_t>(given.count("hold-out", 0, kMostShards));
+    try {
+      o.manifest = data::without_shard(std::move(o.manifest), *config.hold_out);
+    } catch (const Error& error) {
+      fail(error.code(), "--hold-out {}: {}: {}", *config.hold_out, directory.string(), error.what());
+    }
+  }
   config.data = fs::canonical(directory).string();
   config.manifest_sha256 = sha256_hex(as_bytes_of(o.manifest_text));
   const data::Schema& schema = o.manifest.schema;
@@ -190,7 +199,7 @@ Options read_options(const cli::Given& given) {
   std::string source;
   const std::string text = model_text(given.text("model"), source);
   config.model = nn::parse_model(text, source, config.ends).text();
-  if (config.patience > 0 && !o.manifest.validation) {
+  if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());
   }
@@ -207,6 +216,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
     std::replace(name.begin(), name.end(), '_', '-');
     out.emplace_back("--" + name, plain(json.at(key)));
   }
+  out.emplace_back("--hold-out", config.hold_out ? std::to_string(*config.hold_out) : "none");
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };

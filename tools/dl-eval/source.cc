@@ -17,17 +17,19 @@ class ManifestSource : public Source {
   ManifestSource(fs::path directory, const std::string& split, const eval::LoadedModel& model,
                  const Log& log)
       : directory_(std::move(directory)), split_(split), ends_(model.spec.ends) {
-    const data::Manifest manifest = data::read_manifest(directory_);
+    data::Manifest manifest = data::read_manifest(directory_);
     check_same_schema(model, manifest.schema, directory_.string());
     if (!model.manifest_sha256.empty() &&
         data::manifest_digest(directory_) != model.manifest_sha256) {
       log.warning("{}: not the manifest that the run trained on; it may have trained on these rows",
                   directory_.string());
+    } else if (model.hold_out) {
+      manifest = data::without_shard(std::move(manifest), *model.hold_out);
     }
     if (split == "train") {
       entries_ = manifest.shards;
-    } else if (const auto& part = split == "test" ? manifest.test : manifest.validation) {
-      entries_ = {*part};
+    } else if (const auto& part = split == "test" ? manifest.test : manifest.validation; !part.empty()) {
+      entries_ = part;
     } else {
       fail(Exit::data, "{}: no {} part; take another --split, or make one (dl-shard --{})",
            directory_.string(), split, split);

@@ -85,7 +85,7 @@ Exit work(const cli::Given& given, const Log& log) {
     };
     manifest = data::make_shards(options);
   }
-  if (options.test > 0 && !manifest.test && manifest.by != "hash") {
+  if (options.test > 0 && manifest.test.empty() && manifest.by != "hash") {
     log.warning("--test {}: that is less than half a sample, so there is no test part", options.test);
   }
   show(given, options.directory.string(), manifest);

@@ -100,8 +100,8 @@ std::string shares_table(const data::Manifest& manifest) {
   };
   for (const data::ShardEntry& shard : manifest.shards) entry_row(shard);
   out += row("all shards", skew, columns, totals);
-  if (manifest.test) entry_row(*manifest.test);
-  if (manifest.validation) entry_row(*manifest.validation);
+  for (const data::ShardEntry& entry : manifest.test) entry_row(entry);
+  for (const data::ShardEntry& entry : manifest.validation) entry_row(entry);
   return out;
 }
 
@@ -113,8 +113,13 @@ Json report(const data::Manifest& manifest) {
   for (std::size_t i = 0; i < manifest.shards.size(); ++i) {
     tell(json["shards"][i], manifest.shards[i], totals);
   }
-  if (manifest.test) tell(json["test"], *manifest.test, totals);
-  if (manifest.validation) tell(json["validation"], *manifest.validation, totals);
+  const auto tell_part = [&](const char* name, const std::vector<data::ShardEntry>& part) {
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      tell(part.size() == 1 ? json[name] : json[name][i], part[i], totals);
+    }
+  };
+  tell_part("test", manifest.test);
+  tell_part("validation", manifest.validation);
   return json;
 }
 

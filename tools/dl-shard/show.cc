@@ -52,8 +52,8 @@ std::string manifest_table(const std::string& directory, const data::Manifest& m
                      manifest.seed);
   out += fmt::format("  {:<18} {:>12}  {}\n", "FILE", "SAMPLES", "SHA-256");
   for (const data::ShardEntry& entry : manifest.shards) out += row(entry);
-  if (manifest.test) out += row(*manifest.test);
-  if (manifest.validation) out += row(*manifest.validation);
+  for (const data::ShardEntry& entry : manifest.test) out += row(entry);
+  for (const data::ShardEntry& entry : manifest.validation) out += row(entry);
   return out;
 }
 
