@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Builds dl and runs its tests; the last line is 'N passed, N failed, N skipped'.
 # usage: tests/run.sh [--long]
-#   --long   then once more under the address, undefined-behaviour and thread sanitizers
+#   --long   then once more under the address, undefined-behaviour and thread sanitizers, and, where
+#            there is clang, a minute of fuzzing for each target of tests/fuzz
 set -u
 cd "$(dirname "$0")/.." || exit 70
 long=no
@@ -15,7 +16,7 @@ esac
 # Beside the compiler: doctest; mandoc lints the pages; pgrep and pkill find nodes to kill; numpy reads
 # checkpoints as a stranger would.
 share/install-packages.sh doctest-dev mandoc procps python3-numpy || exit
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 wanted=
 
 # build DIR OPTION...: what meson and the compiler say is shown only where they fail
 build() {
@@ -23,7 +24,7 @@ build() {
   shift
   [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log" >&2; exit 70; }
   rm -f "$dir.log"
-  ninja -C "$dir" >"$dir/compile.log" 2>&1 || { tail -n 50 "$dir/compile.log" >&2; exit 70; }
+  ninja -C "$dir" $wanted >"$dir/compile.log" 2>&1 || { tail -n 50 "$dir/compile.log" >&2; exit 70; }
 }
 # counted LOG WORD: the figure that `meson test` gives for it
 counted() { sed -n "s/^$2: *//p" "$1" | tail -n 1 | grep . || echo 0; }
@@ -62,12 +63,38 @@ sanitized() {
   fi
 }
 
+# fuzzed DIR: what a target finds is left in DIR/findings; it belongs to its corpus, with the cure.
+fuzzed() {
+  local dir=$1 target name
+  if ! command -v clang++ >/dev/null; then
+    echo "no clang++ here: nothing is fuzzed"
+    skipped=$((skipped + 1))
+    return
+  fi
+  CXX=clang++ wanted=fuzzers build "$dir" --buildtype=debugoptimized -Dfuzz=true
+  mkdir -p "$dir/findings" "$dir/found" || exit 73
+  for target in "$dir"/tests/fuzz/fuzz-*; do
+    [ -f "$target" ] || continue
+    name=${target##*/fuzz-}
+    mkdir -p "$dir/found/$name" || exit 73
+    if "$target" -max_total_time=60 -timeout=20 -artifact_prefix="$dir/findings/$name-" "$dir/found/$name" \
+      "tests/fuzz/corpus/$name" >"$dir/$name.log" 2>&1; then
+      tail -n 1 "$dir/$name.log"
+      passed=$((passed + 1))
+    else
+      tail -n 50 "$dir/$name.log"
+      failed=$((failed + 1))
+    fi
+  done
+}
+
 build=${DL_BUILD:-build-tests}
 build "$build"
 suite "$build"
 if [ $long = yes ]; then
   sanitized "$build-address" address,undefined
   sanitized "$build-thread" thread
+  fuzzed "$build-fuzz"
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
