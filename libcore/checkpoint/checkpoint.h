@@ -70,4 +70,8 @@ class Store {
   unsigned keep_;
 };
 
+// The checkpoint that a run's directory or a file names: RUN/latest, or RUN/best.safetensors.
+// 66 where there is none.
+fs::path find_checkpoint(const fs::path& run_or_file, bool best);
+
 }  // namespace dl::checkpoint

@@ -119,4 +119,21 @@ std::optional<Store::Found> Store::newest(std::vector<std::string>& passed_over)
   return std::nullopt;
 }
 
+fs::path find_checkpoint(const fs::path& run_or_file, bool best) {
+  std::error_code error;
+  if (!fs::is_directory(run_or_file, error)) {
+    if (best) fail(Exit::usage, "--best: {} is not a run's directory", run_or_file.string());
+    return run_or_file;
+  }
+  const fs::path found = run_or_file / (best ? kBest : kLatest);
+  if (!fs::exists(found, error)) {
+    fail(Exit::no_input, "{}: no checkpoint '{}' in this directory{}", run_or_file.string(),
+         found.filename().string(),
+         best ? "; it needs a validation part (dl-shard --validation)" : " (yet)");
+  }
+  if (best) return found;
+  const fs::path named = fs::read_symlink(found, error);
+  return error ? found : run_or_file / named;
+}
+
 }  // namespace dl::checkpoint

@@ -90,25 +90,8 @@ LoadedModel loaded_model(checkpoint::Checkpoint checkpoint, const fs::path& path
   return model;
 }
 
-fs::path find_checkpoint(const fs::path& run_or_file, bool best) {
-  std::error_code error;
-  if (!fs::is_directory(run_or_file, error)) {
-    if (best) fail(Exit::usage, "--best: {} is not a run's directory", run_or_file.string());
-    return run_or_file;
-  }
-  const fs::path found = run_or_file / (best ? "best.safetensors" : "latest");
-  if (!fs::exists(found, error)) {
-    fail(Exit::no_input, "{}: no checkpoint '{}' in this directory{}", run_or_file.string(),
-         found.filename().string(),
-         best ? "; it needs a validation part (dl-shard --validation)" : " (yet)");
-  }
-  if (best) return found;
-  const fs::path named = fs::read_symlink(found, error);
-  return error ? found : run_or_file / named;
-}
-
 LoadedModel load_model(const fs::path& run_or_file, bool best) {
-  const fs::path path = find_checkpoint(run_or_file, best);
+  const fs::path path = checkpoint::find_checkpoint(run_or_file, best);
   return loaded_model(checkpoint::read_checkpoint(path), path);
 }
 

@@ -34,10 +34,6 @@ struct LoadedModel {
 // 65 where model, schema and tensors of the checkpoint do not go together.
 LoadedModel loaded_model(checkpoint::Checkpoint checkpoint, const fs::path& path);
 
-// The checkpoint that a run's directory or a file names: RUN/latest, or RUN/best.safetensors.
-// 66 where there is none.
-fs::path find_checkpoint(const fs::path& run_or_file, bool best);
-
 LoadedModel load_model(const fs::path& run_or_file, bool best);
 
 // 76 with both values where rows made with `other` (of the manifest `where`) mean something else.

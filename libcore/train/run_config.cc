@@ -70,6 +70,7 @@ Json RunConfig::to_json() const {
             {"eval_every", eval_every},
             {"patience", patience}};
   if (hold_out) json["hold_out"] = *hold_out;
+  if (!init_sha256.empty()) json["init_sha256"] = init_sha256;
   return json;
 }
 
@@ -93,6 +94,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .checkpoint_every = o.count("checkpoint_every"),
                    .eval_every = o.count("eval_every"),
                    .hold_out = std::nullopt,
+                   .init_sha256 = o.has("init_sha256") ? o.text("init_sha256") : "",
                    .patience = o.count("patience")};
   if (o.has("hold_out")) config.hold_out = static_cast<std::uint32_t>(o.count("hold_out", UINT32_MAX));
   if (config.batch == 0) fail(Exit::data, "{}: a batch of 0 samples", what);

@@ -31,6 +31,7 @@ struct RunConfig {
   std::uint64_t eval_every = 1;        // epochs between judgements on the test and validation part
   // Shard of the manifest that the run does not train on, but is judged on (data::without_shard).
   std::optional<std::uint32_t> hold_out;
+  std::string init_sha256;             // of the parameters that the run begins with; empty: the seed's
   std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
 
   Json to_json() const;

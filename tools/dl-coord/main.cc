@@ -59,6 +59,15 @@ void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunR
   log.info("{}: goes on from step {}", run.path().string(), snapshot.step);
 }
 
+void begin(const Options& o, coord::ServerSettings& settings) {
+  if (!o.initial) {
+    fail(Exit::no_input, "{}; {} has no checkpoint of its own to go on from", o.initial_missing, o.run.string());
+  }
+  settings.plan.kept_step = 0;
+  settings.kept = std::make_shared<const coord::State>(
+      coord::State{0, coord::StateReason::asked, o.initial->cursor, o.initial->values});
+}
+
 Exit run_training(const Options& o, const Log& log) {
   const std::string node = o.spawn > 0 ? find_node() : "";
   RunDirectory run(o);
@@ -88,6 +97,7 @@ Exit run_training(const Options& o, const Log& log) {
   settings.files = files_of(o);
   settings.state_floats = record.state_floats();
   if (run.begun_before()) resume(run, store, record, settings, log);
+  if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   settings.announce = [&](const Json& event) {
     run.append_metrics(event);
     if (event.at("event") == "done") run.finish(event);

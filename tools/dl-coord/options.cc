@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "coord/messages.h"
 #include "display.h"
+#include "train/init.h"
 
 namespace dl::tool {
 
@@ -72,6 +73,24 @@ void read_duration(const cli::Given& given, train::RunConfig& config) {
   }
 }
 
+// A run that goes on from a checkpoint of its own does not need that of its beginning any more.
+void read_initial(const cli::Given& given, Options& o) try {
+  o.initial_path = checkpoint::find_checkpoint(given.text("init"), false);
+  const checkpoint::Checkpoint found = checkpoint::read_checkpoint(o.initial_path);
+  const train::RunRecord record{"", o.config, o.manifest.schema.to_json(), o.config.arithmetic};
+  o.initial = train::begin_with(record, found, "--init " + o.initial_path.string());
+  o.config.init_sha256 = checkpoint::params_sha256(found.parameters);
+} catch (const Error& error) {
+  const fs::path begun = o.run / "run.json";
+  std::error_code none;
+  if (error.code() != Exit::no_input || !fs::exists(begun, none)) throw;
+  const Json run = parse_json(read_file(begun, kMostModelBytes << 4), begun.string());
+  o.initial_missing = error.what();
+  o.config.init_sha256 = train::RunConfig::from_json(JsonObject(run, begun.string()).get("config"),
+                                                     begun.string() + ": config").init_sha256;
+  if (o.config.init_sha256.empty()) throw;
+}
+
 std::string plain(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return fmt::format("{:.7g}", value.get<double>());
@@ -94,6 +113,7 @@ cli::Table option_table() {
       .option("steps", "N", "updates, instead of epochs")
       .option("batch", "N", "samples of a step, over all shards", "256")
       .option("seed", "N", "of everything random", "1")
+      .option("init", "CHECKPOINT|RUN", "begin with the parameters of another run")
       .option("hold-out", "K", "train without shard K, and judge on it")
       .option("patience", "N", "stop after N epochs without a better validation loss; 0: never", "0")
       .option("mode", "HOW", "how nodes agree: sync", "sync")
@@ -203,6 +223,7 @@ Options read_options(const cli::Given& given) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());
   }
+  if (given.has("init")) read_initial(given, o);
   config.schedule.total = config.total_steps(o.manifest.training_samples());
   return o;
 }
@@ -217,6 +238,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
     out.emplace_back("--" + name, plain(json.at(key)));
   }
   out.emplace_back("--hold-out", config.hold_out ? std::to_string(*config.hold_out) : "none");
+  out.emplace_back("--init", config.init_sha256.empty() ? "none" : config.init_sha256);
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };
@@ -257,6 +279,9 @@ void introduce(const Options& o, const Log& log) {
            head.outputs, o.config.ends.loss == nn::Loss::softmax_cross_entropy
                              ? "softmax cross-entropy" : "squared error",
            grouped(model.parameter_count()));
+  if (o.initial) {
+    log.info("parameters: those of {}, the optimizer begins anew", o.initial_path.string());
+  }
   const std::uint64_t shards = o.manifest.shards.size();
   log.info("data: {} samples in {} shards, batch {}, {} steps",
            grouped(o.manifest.training_samples()), shards, o.config.batch, grouped(o.config.schedule.total));

@@ -2,6 +2,7 @@
 // The command line of dl-coord as values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "data/manifest.h"
 #include "net/address.h"
 #include "train/run_config.h"
+#include "train/run_record.h"
 
 namespace dl::tool {
 
@@ -19,6 +21,9 @@ struct Options {
   train::RunConfig config;  // whole: data, model and their ends are looked at and checked
   data::Manifest manifest;
   std::string manifest_text;  // as nodes fetch it
+  std::optional<train::Snapshot> initial;  // to begin with (--init)
+  fs::path initial_path;
+  std::string initial_missing;  // why --init cannot be read, where a run has begun with it before
   coord::Assignment assignment = coord::Assignment::balanced;
   net::Address listen;
   std::uint32_t nodes = 1;  // of the first group
