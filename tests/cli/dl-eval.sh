@@ -57,6 +57,45 @@ grep -q '^accuracy  0\.9' table || complain "no accuracy in the table"
 [ "$(grep -c '^[0-9] .*[0-9]\.[0-9]' table)" = 10 ] || complain "not ten classes in the table"
 "$evaluate" run --confusion --json | grep -q '"confusion":\[\[' || complain "no matrix in JSON"
 
+# Raw rows of other formats: each gives what its own shards give, with labels and without
+zcat "$digits" >digits.csv
+rows=$(wc -l <digits.csv)
+awk -F, '{ printf "%s", $65; for (i = 1; i < 65; i++) if ($i != 0) printf " %d:%s", i, $i; print "" }' digits.csv >digits.libsvm
+# npy SHAPE: numbers from standard input, one a line, as an array of bytes
+npy() {
+  printf '\223NUMPY\1\0\166\0'
+  printf "%-117s\n" "{'descr': '|u1', 'fortran_order': False, 'shape': $1, }"
+  printf "$(awk '{ printf "\\%03o", $1 }')"
+}
+tr , '\n' <digits.csv | npy "($rows, 65)" >digits.npy
+cut -d, -f1-64 digits.csv | tr , '\n' | npy "($rows, 64)" >features.npy
+cut -d, -f65 digits.csv | npy "($rows,)" >labels.npy
+cut -d' ' -f2- digits.libsvm >features.libsvm
+for format in libsvm npy; do
+  "$shard" -q -o m-$format digits.$format >/dev/null || complain "$format: not sharded"
+  "$train" m-$format 'dense 32 relu' 20 run-$format || complain "$format: not trained"
+  "$evaluate" run-$format --split train --json >train-$format
+  "$evaluate" run-$format --json >test-$format
+  "$evaluate" run-$format --data digits.$format --json >raw-$format || complain "$format: raw rows are not read"
+  [ "$(field samples <raw-$format)" = "$rows" ] || complain "$format: $(field samples <raw-$format) raw rows"
+  awk -v a="$(field accuracy <train-$format)" -v n="$(field samples <train-$format)" -v b="$(field accuracy <test-$format)" \
+    -v m="$(field samples <test-$format)" -v all="$(field accuracy <raw-$format)" \
+    'BEGIN { d = (a * n + b * m) / (n + m) - all; exit !(d < 1e-9 && d > -1e-9) }' ||
+    complain "$format: raw rows give accuracy $(field accuracy <raw-$format)"
+  "$evaluate" run-$format --data digits.$format --predict >with || complain "$format: no predictions"
+  "$evaluate" run-$format --data - --predict <features.$format >without || complain "$format: no predictions without labels"
+  cmp -s with without || complain "$format: predictions differ where labels are missing"
+done
+cmp -s <(cut -f1 with) <("$evaluate" run-libsvm --data digits.libsvm --predict | cut -f1) ||
+  complain "libsvm and npy predict different classes"
+"$shard" -q -o m-beside --labels labels.npy features.npy >/dev/null
+"$train" m-beside 'dense 32 relu' 20 run-beside
+"$evaluate" run-beside --data features.npy --labels labels.npy --json >raw-beside
+[ "$(field accuracy <raw-beside)" = "$(field accuracy <raw-npy)" ] || complain "labels beside an array: $(cat raw-beside)"
+gives 65 'made for' "$evaluate" run-npy --data labels.npy
+gives 65 "none of the 10 classes" "$evaluate" run-libsvm --data <(echo '12 1:1')
+gives 65 "begin with 1" "$evaluate" run-libsvm --data <(echo '1 0:1')
+
 # Predicting
 zcat "$digits" | head -300 >rows.csv
 "$evaluate" run --predict --data rows.csv >predicted
