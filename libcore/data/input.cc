@@ -80,7 +80,7 @@ OpenedInput open_array(const InputOptions& options, InputFiles files, const std:
          format == "idx" ? "IDX images" : "NPY arrays other than tables (two dimensions)");
   }
   if (schema.columns[0].width == 1) reader->allow_missing();
-  return {std::move(reader), std::move(schema), {}};
+  return {options.files[0], std::move(reader), std::move(schema), {}};
 }
 
 OpenedInput open_libsvm(const InputOptions& options, InputFiles files) {
@@ -91,7 +91,7 @@ OpenedInput open_libsvm(const InputOptions& options, InputFiles files) {
   Schema schema;
   schema.input.format = "libsvm";
   schema.targets[0].name = "label";
-  return {std::make_unique<LibsvmReader>(std::move(files)), std::move(schema), {}};
+  return {options.files[0], std::make_unique<LibsvmReader>(std::move(files)), std::move(schema), {}};
 }
 
 struct Table {
@@ -132,7 +132,7 @@ OpenedInput open_table(const InputOptions& options, InputFiles files) {
   Table table = look_at_table(options, std::move(files));
   ColumnPlan plan = plan_columns(*table.reader, table.uses, table.missing);
   table.reader->plan(std::move(plan.cells));
-  return {std::move(table.reader), std::move(plan.schema), std::move(plan.dictionaries)};
+  return {options.files[0], std::move(table.reader), std::move(plan.schema), std::move(plan.dictionaries)};
 }
 
 }  // namespace

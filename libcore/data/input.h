@@ -26,6 +26,7 @@ struct InputOptions {
 };
 
 struct OpenedInput {
+  std::string name;  // of the first file, for messages
   std::unique_ptr<RowSource> rows;
   Schema schema;  // without what only the rows tell: classes, scalings, categories
   std::vector<Dictionary> dictionaries;  // by column; grow as rows are read

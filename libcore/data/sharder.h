@@ -55,6 +55,9 @@ inline constexpr std::uint32_t kMostShards = 4096;
 // 73 where the directory holds a manifest already and force is not set.
 Manifest make_shards(const ShardOptions& options);
 
+// "shard-0000.dls".
+std::string shard_name(std::uint32_t number);
+
 // The text of manifest.json: for people, and the same bytes for the same manifest.
 std::string manifest_text(const Manifest& manifest);
 
