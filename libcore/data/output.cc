@@ -13,9 +13,10 @@ namespace {
 bool is_ours(const std::string& name) {
   const bool shard = name.starts_with("shard-") && name.ends_with(".dls");
   const bool left_over = name.ends_with(".tmp") &&
-                         (name.starts_with(".shard-") || name.starts_with(".test.dls.") ||
-                          name.starts_with(".validation.dls.") || name.starts_with(".manifest.json."));
-  return shard || left_over || name == "test.dls" || name == "validation.dls";
+                         (name.starts_with(".shard-") || name.starts_with(".test") ||
+                          name.starts_with(".validation") || name.starts_with(".manifest.json."));
+  const bool part = name.starts_with("test") || name.starts_with("validation");
+  return shard || left_over || (part && name.ends_with(".dls"));
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ ShardWriter& Output::open(const std::string& name, const ShardShape& shape) {
 std::vector<ShardEntry> Output::commit_shards() {
   std::vector<ShardEntry> entries;
   std::error_code error;
-  fs::remove(directory_ / "manifest.json", error);
+  if (!adds_) fs::remove(directory_ / "manifest.json", error);
   if (error) {
     fail(Exit::cannot_create, "{}: cannot remove the old manifest: {}", directory_.string(),
          error.message());
@@ -70,7 +71,7 @@ std::vector<ShardEntry> Output::commit_shards() {
 void Output::commit_manifest(const std::string& text) {
   write_file(directory_ / "manifest.json", text);
   done_ = true;
-  remove_old_shards();
+  if (!adds_) remove_old_shards();
 }
 
 void Output::remove_old_shards() const {

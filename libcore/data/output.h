@@ -18,6 +18,8 @@ class Output {
  public:
   // Creates the directory; 73 where that fails, or it holds a manifest and `force` is not set.
   Output(const fs::path& directory, bool force);
+  // Adds to what the directory holds: nothing of it is removed, but for the manifest that is replaced.
+  explicit Output(const fs::path& directory) : directory_(directory), adds_(true) {}
   ~Output();
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -35,7 +37,7 @@ class Output {
   std::vector<std::unique_ptr<ShardWriter>> writers_;
   std::vector<std::string> names_;
   std::size_t committed_ = 0;
-  bool done_ = false;
+  bool adds_ = false, done_ = false;
 };
 
 }  // namespace dl::data

@@ -48,6 +48,10 @@ void Statistics::add_present(std::span<const double> row) {
   }
 }
 
+double Statistics::deviation(std::size_t column) const {
+  return count(column) > 0 ? std::sqrt(squares_[column] / static_cast<double>(count(column))) : 0;
+}
+
 Scaling Statistics::make(Scale scale, double mean, double squares, double count, double least,
                          double largest) const {
   if (scale == Scale::none || count == 0) return {};

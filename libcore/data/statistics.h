@@ -23,6 +23,7 @@ class Statistics {
   void add(std::span<const double> row);
 
   double mean(std::size_t column) const { return mean_[column]; }  // 0 where there is no number
+  double deviation(std::size_t column) const;                      // of the population
   std::uint64_t missing(std::size_t column) const { return rows_ - count(column); }
   bool constant(std::size_t column) const { return !(least_[column] < largest_[column]); }
   // none: x stays. minmax: [least, largest] becomes [0, 1]. standard: mean 0, (population) standard

@@ -51,6 +51,8 @@ printf '%s\n' 'length;width;kind' '1.5;0.2;iris' '4.5;1.5;rose' '5.9;2.1;rose' '
 dl-shard -q -n 2 --test 0.2 --scale minmax -o f flowers.csv >/dev/null
 told man/dl-manifest.5 <f/manifest.json
 printf '%s\n' id,age,work,income 1,39,Private,low 2,50,Gov,high 3,38,Private,low '4,?,Gov,high' >people.csv
+zcat digits.csv.gz | head -n 1000 | dl-shard -q -n 4 -o months - >/dev/null
+told man/dl-shard.1 < <(zcat digits.csv.gz | tail -n 797 | dl-shard -q --append months - 2>/dev/null)
 told man/dl-shard.1 < <(dl-shard --write-schema - --ignore id people.csv)
 
 # The dumps of the formats' pages are the golden files, or decode.

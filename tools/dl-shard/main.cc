@@ -7,9 +7,11 @@
 
 #include "base/json.h"
 #include "cli.h"
+#include "data/append.h"
 #include "data/export.h"
 #include "data/sharder.h"
 #include "options.h"
+#include "added.h"
 #include "shares.h"
 #include "show.h"
 
@@ -70,6 +72,7 @@ Exit work(const cli::Given& given, const Log& log) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   allow_open_files(options.shards + 64);
   data::Manifest manifest;
+  std::optional<data::Appended> added;
   {
     ProgressLine line(log.shows(Level::info), data::input_bytes(options.input.files));
     options.input.reading.interrupted = stop_on_signal;
@@ -83,7 +86,16 @@ Exit work(const cli::Given& given, const Log& log) {
       stop_on_signal();
       line.show(progress);
     };
-    manifest = data::make_shards(options);
+    if (given.has("append")) {
+      added = data::append_shards(options);
+      manifest = added->manifest;
+    } else {
+      manifest = data::make_shards(options);
+    }
+  }
+  if (added) {
+    show_added(given, options.directory.string(), *added, log);
+    return Exit::ok;
   }
   if (options.test > 0 && manifest.test.empty() && manifest.by != "hash") {
     log.warning("--test {}: that is less than half a sample, so there is no test part", options.test);

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "data/append.h"
 #include "strategy.h"
 
 namespace dl {
@@ -34,11 +35,28 @@ data::ColumnWishes wishes_of(const cli::Given& given) {
   return wishes;
 }
 
+// What the old shards have settled.
+void keep_old(const cli::Given& given, data::ShardOptions& options) {
+  constexpr std::array<const char*, 16> kSettled = {
+      "output", "force", "format", "label", "category", "number", "ignore", "weight",
+      "missing", "indicator", "schema", "key", "task", "scale", "max-categories", "write-schema"};
+  for (const char* const name : kSettled) {
+    if (given.has(name)) fail(Exit::usage, "--{}: with --append, the old shards say it", name);
+  }
+  data::ShardOptions kept = options;
+  data::keep_strategy(data::read_manifest(options.directory), kept);
+  if (!given.has("by")) options.by = kept.by;
+  if (!given.has("seed")) options.seed = kept.seed;
+  options.key_rows = kept.key_rows;
+  if (!given.has("shards") && !given.has("weights")) options.shards = 1;
+}
+
 }  // namespace
 
 cli::Table shard_options() {
   cli::Table t("dl-shard",
                "dl-shard [OPTION]... [FILE... | -]\n"
+               "       dl-shard --append DIR [-n N] FILE...\n"
                "       dl-shard --info DIR [--json]\n"
                "       dl-shard --verify DIR\n"
                "       dl-shard --export DIR [--split PART]",
@@ -56,6 +74,7 @@ cli::Table shard_options() {
       .option("scale", "HOW", "standard, minmax or none; fitted on the training part", "standard")
       .option("max-categories", "N", "features of a category column; rarer texts are 'other'", "64")
       .option("memory", "SIZE", "to stay below, whatever the input: 64M, 1G", "256M")
+      .option("append", "DIR", "add the rows to DIR as further shards, transformed as the old ones [-n 1]")
       .flag("force", "replace what DIR holds");
   t.group("Input")
       .option("format", "FORMAT", "auto, csv, tsv, libsvm, idx or npy", "auto")
@@ -116,8 +135,9 @@ data::ShardOptions options_of(const cli::Given& given) {
   options.input.columns = wishes_of(given);
   options.input.labels = given.text("labels");
   options.input.reading.max_expansion = given.count("max-expansion", 1, UINT32_MAX);
-  options.directory = given.text("output");
+  options.directory = given.text(given.has("append") ? "append" : "output");
   read_strategy(given, options);
+  if (given.has("append")) keep_old(given, options);
   options.test = given.number("test", 0, 1);
   options.validation = given.number("validation", 0, 1);
   if (!(options.test + options.validation < 1)) {
