@@ -15,6 +15,7 @@ namespace dl::data {
 
 namespace {
 
+constexpr std::size_t kBuffer = std::size_t{1} << 18;
 constexpr std::uint64_t kExactWhole = std::uint64_t{1} << 53;
 
 std::uint8_t swapped(std::uint8_t x) { return x; }
@@ -92,7 +93,7 @@ ArrayFile::ArrayFile(ByteSource source) : source_(std::move(source)) {
     shape_.push_back(static_cast<std::uint32_t>(size));
   }
   values_ = static_cast<std::uint32_t>(values);
-  bytes_.resize(std::size_t{values_} * bytes_of(header_.element));
+  sample_bytes_ = std::size_t{values_} * bytes_of(header_.element);
 }
 
 bool ArrayFile::next(double* values) {
@@ -104,13 +105,25 @@ bool ArrayFile::next(double* values) {
     }
     return false;
   }
-  if (source_.read(bytes_.data(), bytes_.size()) < bytes_.size()) {
+  decode(read_sample(), values);
+  ++done_;
+  return true;
+}
+
+const char* ArrayFile::read_sample() {
+  if (at_ == have_) {
+    const std::uint64_t samples =
+        std::min<std::uint64_t>(samples_ - done_, std::max<std::size_t>(1, kBuffer / sample_bytes_));
+    bytes_.resize(samples * sample_bytes_);
+    have_ = source_.read(bytes_.data(), bytes_.size());
+    at_ = 0;
+  }
+  if (have_ - at_ < sample_bytes_) {
     fail(Exit::data, "{}: ends inside sample {}, but its header promises {} samples; is it truncated?",
          source_.name(), done_, samples_);
   }
-  decode(values);
-  ++done_;
-  return true;
+  at_ += sample_bytes_;
+  return bytes_.data() + at_ - sample_bytes_;
 }
 
 void ArrayFile::refuse_value(std::size_t value, const std::string& why) const {
@@ -118,9 +131,8 @@ void ArrayFile::refuse_value(std::size_t value, const std::string& why) const {
 }
 
 template <typename Stored, typename Value>
-void ArrayFile::take(double* values) const {
+void ArrayFile::take(const char* from, double* values) const {
   const bool swap = header_.big_endian != (std::endian::native == std::endian::big);
-  const char* const from = bytes_.data();
   const std::size_t count = values_;
   bool exact = true;
   const auto at = [&](std::size_t i) {
@@ -152,27 +164,27 @@ void ArrayFile::take(double* values) const {
   }
 }
 
-void ArrayFile::decode(double* values) const {
+void ArrayFile::decode(const char* from, double* values) const {
   switch (header_.element) {
     case Element::b1: {
-      const auto bad = std::find_if(bytes_.begin(), bytes_.end(), [](char byte) { return (byte & ~1) != 0; });
-      if (bad != bytes_.end()) {
-        refuse_value(static_cast<std::size_t>(bad - bytes_.begin()),
+      const char* const bad = std::find_if(from, from + values_, [](char byte) { return (byte & ~1) != 0; });
+      if (bad != from + values_) {
+        refuse_value(static_cast<std::size_t>(bad - from),
                      fmt::format("byte {} is neither true nor false", static_cast<unsigned char>(*bad)));
       }
       [[fallthrough]];
     }
-    case Element::u1: return take<std::uint8_t, std::uint8_t>(values);
-    case Element::i1: return take<std::uint8_t, std::int8_t>(values);
-    case Element::u2: return take<std::uint16_t, std::uint16_t>(values);
-    case Element::i2: return take<std::uint16_t, std::int16_t>(values);
-    case Element::u4: return take<std::uint32_t, std::uint32_t>(values);
-    case Element::i4: return take<std::uint32_t, std::int32_t>(values);
-    case Element::u8: return take<std::uint64_t, std::uint64_t>(values);
-    case Element::i8: return take<std::uint64_t, std::int64_t>(values);
-    case Element::f2: return take<std::uint16_t, Half>(values);
-    case Element::f4: return take<std::uint32_t, float>(values);
-    case Element::f8: return take<std::uint64_t, double>(values);
+    case Element::u1: return take<std::uint8_t, std::uint8_t>(from, values);
+    case Element::i1: return take<std::uint8_t, std::int8_t>(from, values);
+    case Element::u2: return take<std::uint16_t, std::uint16_t>(from, values);
+    case Element::i2: return take<std::uint16_t, std::int16_t>(from, values);
+    case Element::u4: return take<std::uint32_t, std::uint32_t>(from, values);
+    case Element::i4: return take<std::uint32_t, std::int32_t>(from, values);
+    case Element::u8: return take<std::uint64_t, std::uint64_t>(from, values);
+    case Element::i8: return take<std::uint64_t, std::int64_t>(from, values);
+    case Element::f2: return take<std::uint16_t, Half>(from, values);
+    case Element::f4: return take<std::uint32_t, float>(from, values);
+    case Element::f8: return take<std::uint64_t, double>(from, values);
   }
 }
 

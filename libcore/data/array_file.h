@@ -41,9 +41,10 @@ class ArrayFile {
 
  private:
   [[noreturn]] void refuse_value(std::size_t value, const std::string& why) const;
+  const char* read_sample();
   template <typename Stored, typename Value>
-  void take(double* values) const;
-  void decode(double* values) const;
+  void take(const char* from, double* values) const;
+  void decode(const char* from, double* values) const;
 
   ByteSource source_;
   const char* format_ = "";
@@ -52,7 +53,8 @@ class ArrayFile {
   std::uint64_t samples_ = 0, done_ = 0;
   std::uint32_t values_ = 1;
   bool missing_ = false;
-  std::string bytes_;  // of one sample
+  std::string bytes_;  // of some samples; the next one stands at at_, have_ have been read
+  std::size_t sample_bytes_ = 0, at_ = 0, have_ = 0;
 };
 
 // Whether a file begins with these bytes.

@@ -87,7 +87,8 @@ struct ByteSource::State {
   const char* packing = nullptr;  // "gzip", "zstd"
   ZstdFrames frames;
   std::uint64_t max_expansion = 0, total = 0;  // unpacked
-  std::string ahead;                           // peeked at, not yet read
+  std::string ahead;                           // peeked at; not yet read from `ahead_at` on
+  std::size_t ahead_at = 0;
   std::unique_ptr<io::filtering_streambuf<io::input>> unpacked;
 };
 
@@ -157,25 +158,22 @@ std::size_t ByteSource::read_on(char* to, std::size_t most) {
 }
 
 std::size_t ByteSource::read(char* to, std::size_t most) {
-  std::string& ahead = state_->ahead;
-  const std::size_t n = std::min(most, ahead.size());
-  std::memcpy(to, ahead.data(), n);
-  ahead.erase(0, n);
+  State& state = *state_;
+  const std::size_t n = std::min(most, state.ahead.size() - state.ahead_at);
+  std::memcpy(to, state.ahead.data() + state.ahead_at, n);
+  state.ahead_at += n;
   return n == most ? n : n + read_on(to + n, most - n);
 }
 
 std::string_view ByteSource::peek(std::size_t most) {
-  std::string& ahead = state_->ahead;
+  State& state = *state_;
+  std::string& ahead = state.ahead;
+  ahead.erase(0, state.ahead_at);
+  state.ahead_at = 0;
   if (const std::size_t have = ahead.size(); have < most) {
-    ahead.resize(most);
-    std::size_t n = 0;
-    try {
-      n = read_on(ahead.data() + have, most - have);
-    } catch (...) {
-      ahead.resize(have);
-      throw;
-    }
-    ahead.resize(have + n);
+    std::string more(most - have, '\0');
+    more.resize(read_on(more.data(), more.size()));
+    ahead += more;
   }
   return std::string_view(ahead).substr(0, most);
 }
