@@ -35,6 +35,8 @@ sum() { find "$1" -type f | sort | xargs cat | sha256sum; }
 [ "$(ls -A digits | wc -l)" = 10 ] || complain "hidden files: $(ls -A digits)"
 "$shard" --info digits --json | cmp -s - json || complain "--info --json is not what the run printed"
 "$shard" --info digits | grep -q 'test.dls  *359' || complain "--info shows no test part"
+"$shard" --info digits | grep -qx '  1       number           1  less 0.[0-9]*, times 1.[0-9]*' || complain "--info shows no columns"
+"$shard" --info digits | grep -qx '  ... and 32 more (--json shows all)' || complain "--info shows too many columns"
 "$shard" --verify digits 2>err || complain "--verify: $(cat err)"
 python=$(command -v python3) && { "$python" -m json.tool digits/manifest.json >/dev/null || complain "no JSON"; }
 

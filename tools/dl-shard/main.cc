@@ -5,13 +5,14 @@
 
 #include <csignal>
 
+#include "added.h"
 #include "base/json.h"
 #include "cli.h"
+#include "columns.h"
 #include "data/append.h"
 #include "data/export.h"
 #include "data/sharder.h"
 #include "options.h"
-#include "added.h"
 #include "shares.h"
 #include "show.h"
 
@@ -22,7 +23,9 @@ using namespace dl;
 void show(const cli::Given& given, const std::string& directory, const data::Manifest& manifest) {
   std::string text = given.flag("json") ? dump_line(report(manifest)) + "\n"
                                         : manifest_table(directory, manifest);
-  if (given.has("info") && !given.flag("json")) text += "\n" + shares_table(manifest);
+  if (given.has("info") && !given.flag("json")) {
+    text += "\n" + columns_table(manifest.schema) + "\n" + shares_table(manifest);
+  }
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 

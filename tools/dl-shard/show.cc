@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -78,7 +80,10 @@ void ProgressLine::show(const data::ShardProgress& progress) {
     const auto bytes = static_cast<double>(progress.packed_bytes);
     line += fmt::format(", {:.0f} MB/s", bytes * 1e-6 / seconds_between(begin_ns_, now));
     if (input_bytes_ > 0) {
-      line += fmt::format(", {:.0f} %", 100 * bytes / static_cast<double>(input_bytes_));
+      const double whole = static_cast<double>(input_bytes_);
+      line += fmt::format(", {:.0f} %", 100 * bytes / whole);
+      const double left = seconds_between(begin_ns_, now) * (whole / std::max(bytes, 1.0) - 1);
+      line += fmt::format(", {:.0f} s of reading left", std::max(left, 0.0));
     }
   }
   fmt::print(stderr, "\r{}\x1b[K", line);
