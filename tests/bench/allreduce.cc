@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Sums between processes on this machine: time per sum and bus bandwidth, by size.
 //
-//   allreduce-bench [RANKS=2 [auto|tcp [PIECE_KIB [ONE_ROUND_KIB]]]]
+//   allreduce-bench [RANKS=2 [auto|tcp [free|pinned [PIECE_KIB [ONE_ROUND_KIB]]]]]
 //
 // auto is shared memory. Parts and results lie where the communicator has them, as in training.
+// pinned: each rank on a core of its own, as if the cores were hosts; free, the kernel likes to put
+// the two ends of a loopback connection on one core.
 //
 // On a machine that others use too, look at the processor time of a rank beside the time.
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
 // start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +43,20 @@ comm::SumPlan plan_of(std::uint32_t ranks, std::uint64_t floats) {
     plan.parts_of_rank.push_back({{rank, rank + 1}});
   plan.buckets = {{0, floats}};
   return plan;
+}
+
+// This process, on one of the cores that there are.
+void pin(std::uint32_t rank) {
+  cpu_set_t allowed, one;
+  CPU_ZERO(&one);
+  ::sched_getaffinity(0, sizeof allowed, &allowed);
+  int skip = static_cast<int>(rank) % CPU_COUNT(&allowed);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
+    CPU_SET(cpu, &one);
+    break;
+  }
+  if (::sched_setaffinity(0, sizeof one, &one) != 0) fail(Exit::bug, "a core of its own is refused");
 }
 
 // Of this process, both of its threads.
@@ -97,8 +114,8 @@ int main(int argc, char** argv) {
   };
   const auto ranks = static_cast<std::uint32_t>(number(1, 2));
   comm::TcpTuning tuning;
-  tuning.piece_bytes = number(3, tuning.piece_bytes / 1024) * 1024;
-  tuning.one_round_bytes = number(4, tuning.one_round_bytes / 1024) * 1024;
+  tuning.piece_bytes = number(4, tuning.piece_bytes / 1024) * 1024;
+  tuning.one_round_bytes = number(5, tuning.one_round_bytes / 1024) * 1024;
   // Each process tells its port to all others through a pipe of its own per reader.
   std::vector<std::array<int, 2>> pipes(ranks);
   for (auto& ends : pipes) {
@@ -111,6 +128,7 @@ int main(int argc, char** argv) {
       break;
     }
   }
+  if (argc > 3 && std::string_view(argv[3]) == "pinned") pin(rank);
   flush_denormals();
   net::Loop loop;
   loop.start();
