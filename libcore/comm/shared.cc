@@ -12,8 +12,9 @@ namespace dl::comm {
 
 namespace {
 
-constexpr std::uint64_t kLine = 16;     // floats in a cache line
-constexpr std::uint64_t kChunk = 8192;  // floats; long against taking one, short against a bucket
+constexpr std::uint64_t kLine = 16;  // floats in a cache line
+// Floats of a chunk: long against the taking of one, short against a bucket.
+constexpr std::uint64_t kShortest = 1024, kLongest = 8192;
 // How long a rank that waits looks on; then lets others have its core between two looks, so that ranks
 // can outnumber the cores; and then sleeps. Waking it costs the waker a system call, and some time.
 constexpr std::int64_t kLookNs = 2'000;
@@ -28,8 +29,13 @@ void breathe() {
 
 std::uint64_t first_line(const SumPlan::Bucket& range) { return range.begin / kLine * kLine; }
 
-std::uint64_t chunks_of(const SumPlan::Bucket& range) {
-  return range.begin == range.end ? 0 : (range.end - first_line(range) + kChunk - 1) / kChunk;
+std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
+
+// As long as a rank's slice, or as evenly as it can be cut.
+std::uint64_t chunk_length(std::uint64_t size, std::uint64_t ranks) {
+  const std::uint64_t slice = divide_up(size, ranks);
+  const std::uint64_t even = divide_up(slice, std::max<std::uint64_t>(divide_up(slice, kLongest), 1));
+  return divide_up(std::max(even, kShortest), kLine) * kLine;
 }
 
 }  // namespace
@@ -47,7 +53,11 @@ SharedSums::SharedSums(const SumPlan& plan, std::uint32_t rank, std::shared_ptr<
       alarm_(std::move(alarm)),
       operands_(parts_.count()) {
   if (memory_->bytes().size() < layout_.bytes()) fail(Exit::bug, "a segment that is too short");
-  for (const SumPlan::Bucket& range : plan.buckets) buckets_.push_back({range, chunks_of(range)});
+  for (const SumPlan::Bucket& range : plan.buckets) {
+    const std::uint64_t size = range.begin == range.end ? 0 : range.end - first_line(range);
+    const std::uint64_t length = chunk_length(size, ranks_);
+    buckets_.push_back({range, length, divide_up(size, length)});
+  }
   alarm_->on_raise([this] { ring_loudly(bell(rank_)); });
 }
 
@@ -57,14 +67,16 @@ SharedSums::~SharedSums() {
   ring_all();
 }
 
+std::uint64_t& SharedSums::word(std::size_t offset) const {
+  return *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + offset);
+}
+
 std::uint64_t SharedSums::load(std::size_t offset) const {
-  auto& word = *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + offset);
-  return std::atomic_ref(word).load();
+  return std::atomic_ref(word(offset)).load();
 }
 
 void SharedSums::store(std::size_t offset, std::uint64_t value) {
-  auto& word = *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + offset);
-  std::atomic_ref(word).store(value);
+  std::atomic_ref(word(offset)).store(value);
 }
 
 BellWords& SharedSums::bell(std::uint32_t rank) const {
@@ -121,10 +133,19 @@ bool SharedSums::all_started(std::size_t bucket) const {
   return true;
 }
 
+// Of a bucket's chunks, those of a slice are [first_chunk(slice), first_chunk(slice + 1)).
+std::uint64_t SharedSums::first_chunk(std::size_t bucket, std::uint32_t slice) const {
+  return buckets_[bucket].chunks * slice / ranks_;
+}
+
 bool SharedSums::can_work() const {
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     const Bucket& own = buckets_[b];
-    if (own.open && load(layout_.taken(b)) < own.rounds * own.chunks && all_started(b)) return true;
+    if (!own.open || !all_started(b)) continue;
+    for (std::uint32_t slice = 0; slice < ranks_; ++slice) {
+      const std::uint64_t count = first_chunk(b, slice + 1) - first_chunk(b, slice);
+      if (load(layout_.taken(b, slice)) < own.rounds * count) return true;
+    }
   }
   return false;
 }
@@ -147,30 +168,32 @@ bool SharedSums::work() {
 
 bool SharedSums::take(std::size_t bucket, std::uint64_t& chunk) {
   const Bucket& own = buckets_[bucket];
-  const std::uint64_t begin = (own.rounds - 1) * own.chunks;
-  auto& word =
-      *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + layout_.taken(bucket));
-  const std::atomic_ref taken(word);
-  std::uint64_t next = taken.load();
-  // All chunks of the rounds before are taken; below `begin` only a peer's scribbling leads.
-  while (next >= begin && next < begin + own.chunks) {
-    if (!taken.compare_exchange_weak(next, next + 1)) continue;
-    chunk = next - begin;
-    return true;
+  for (std::uint32_t i = 0; i < ranks_; ++i) {
+    const std::uint32_t slice = (rank_ + i) % ranks_;
+    const std::uint64_t first = first_chunk(bucket, slice);
+    const std::uint64_t count = first_chunk(bucket, slice + 1) - first;
+    const std::uint64_t begin = (own.rounds - 1) * count;
+    const std::atomic_ref taken(word(layout_.taken(bucket, slice)));
+    std::uint64_t next = taken.load();
+    // All chunks of the rounds before are taken; below `begin` only a peer's scribbling leads.
+    while (next >= begin && next < begin + count) {
+      if (!taken.compare_exchange_weak(next, next + 1)) continue;
+      chunk = first + next - begin;
+      return true;
+    }
   }
   return false;
 }
 
 void SharedSums::add(std::size_t bucket, std::uint64_t chunk) {
   const Bucket& own = buckets_[bucket];
-  const std::uint64_t at = first_line(own.range) + chunk * kChunk;
+  const std::uint64_t at = first_line(own.range) + chunk * own.length;
   const std::uint64_t begin = std::max(own.range.begin, at);
-  const std::uint64_t end = std::min(own.range.end, at + kChunk);
+  const std::uint64_t end = std::min(own.range.end, at + own.length);
   for (std::size_t i = 0; i < operands_.size(); ++i) operands_[i] = vectors_[i].data() + begin;
   sum_.add(operands_, vectors_[operands_.size()].data() + begin, end - begin);
-  auto& word =
-      *reinterpret_cast<std::uint64_t*>(memory_->bytes().data() + layout_.added(bucket));
-  if (std::atomic_ref(word).fetch_add(1) + 1 == own.rounds * own.chunks) ring_all();
+  const std::uint64_t added = std::atomic_ref(word(layout_.added(bucket))).fetch_add(1) + 1;
+  if (added == own.rounds * own.chunks) ring_all();
 }
 
 // Whether something of the rounds that this rank has begun is still to come from that one.

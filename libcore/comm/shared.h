@@ -2,10 +2,11 @@
 // Sums of ranks that see the same memory: processes of one host.
 //
 // How a sum is made. All parts lie in the shared memory, and so does the result, one for all. Buckets
-// are cut into chunks. Once every rank has started a bucket, whoever has nothing better to do (it waits)
-// takes the next chunk and adds it from everybody's parts in the order of the tree; a chunk belongs to
-// who took it, not to a rank, so a rank that is late adds less. A bucket is done when its chunks are
-// added. Nothing is copied, and no thread but those that train takes part.
+// are cut into chunks, and these dealt to the ranks in slices. Once every rank has started a bucket,
+// whoever has nothing better to do (it waits) takes the next chunk and adds it from everybody's parts in
+// the order of the tree: of its own slice first, which its core's cache remembers, then of others, so
+// a rank that is late adds less. A bucket is done when its chunks are added. Nothing is copied, and no
+// thread but those that train takes part.
 //
 // Why nobody reads what is being written. A part is read when its rank has started the bucket and until
 // all chunks are added, which the rank waits for. The result is written when all ranks have started, and
@@ -55,16 +56,19 @@ class SharedSums {
  private:
   struct Bucket {
     SumPlan::Bucket range;
+    std::uint64_t length = 0;  // of a chunk; whole lines
     std::uint64_t chunks = 0;
     std::uint64_t rounds = 0;  // started by this rank
     bool open = false;         // started, and not known to be added
   };
 
+  std::uint64_t& word(std::size_t offset) const;
   std::uint64_t load(std::size_t offset) const;
   void store(std::size_t offset, std::uint64_t value);
   BellWords& bell(std::uint32_t rank) const;
   void ring_all() const;
   bool done(std::size_t bucket) const;
+  std::uint64_t first_chunk(std::size_t bucket, std::uint32_t slice) const;
   bool all_started(std::size_t bucket) const;
   bool can_work() const;
   bool work();

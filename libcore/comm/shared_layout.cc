@@ -11,14 +11,14 @@ std::size_t up(std::size_t size, std::size_t border) { return (size + border - 1
 
 }  // namespace
 
-SharedLayout::SharedLayout(const SumPlan& plan) {
+SharedLayout::SharedLayout(const SumPlan& plan) : ranks_(plan.ranks()) {
   std::size_t parts = 0;
   for (const auto& of_rank : plan.parts_of_rank) parts += of_rank.size();
-  said_ = plan.ranks() * kLine;
+  said_ = ranks_ * kLine;
   said_bytes_ = up(8 * (2 + plan.buckets.size()), kLine);
-  shares_ = said_ + plan.ranks() * said_bytes_;
-  records_ = shares_ + plan.buckets.size() * kLine;
-  records_bytes_ = up(std::size_t{plan.record_bytes} * plan.ranks(), kLine);
+  shares_ = said_ + ranks_ * said_bytes_;
+  records_ = shares_ + plan.buckets.size() * (1 + ranks_) * kLine;
+  records_bytes_ = up(plan.record_bytes * ranks_, kLine);
   vectors_ = up(records_ + 2 * records_bytes_, 4096);
   bytes_ = vectors_ + Vectors::bytes(parts + 1, plan.size());
 }

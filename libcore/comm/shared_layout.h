@@ -13,7 +13,8 @@ namespace dl::comm {
 //
 //   for each rank     a line: BellWords
 //   for each rank     lines that this rank alone writes: u64 posts, u64 left, u64 starts of each bucket
-//   for each bucket   a line: u64 chunks taken, u64 chunks added, both since the beginning
+//   for each bucket   a line: u64 chunks added since the beginning;
+//                     for each rank a line: u64 chunks of its slice taken since the beginning
 //   twice             the records of all ranks, by parity of the round
 //   then              all parts ascending by shard, and the result (comm/memory.h, Vectors)
 class SharedLayout {
@@ -27,15 +28,17 @@ class SharedLayout {
   std::size_t starts(std::uint32_t rank, std::size_t bucket) const {
     return posts(rank) + 8 * (2 + bucket);
   }
-  std::size_t taken(std::size_t bucket) const { return shares_ + bucket * kLine; }
-  std::size_t added(std::size_t bucket) const { return taken(bucket) + 8; }
+  std::size_t added(std::size_t bucket) const { return shares_ + bucket * (1 + ranks_) * kLine; }
+  std::size_t taken(std::size_t bucket, std::uint32_t slice) const {
+    return added(bucket) + (1 + slice) * kLine;
+  }
   std::size_t records(std::uint64_t round) const { return records_ + round % 2 * records_bytes_; }
   std::size_t vectors() const { return vectors_; }
 
  private:
   static constexpr std::size_t kLine = 64;
 
-  std::size_t said_, said_bytes_, shares_, records_, records_bytes_, vectors_, bytes_;
+  std::size_t ranks_, said_, said_bytes_, shares_, records_, records_bytes_, vectors_, bytes_;
 };
 
 }  // namespace dl::comm

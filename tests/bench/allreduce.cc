@@ -3,11 +3,13 @@
 //
 //   allreduce-bench [RANKS=2 [auto|tcp [free|pinned [PIECE_KIB [ONE_ROUND_KIB]]]]]
 //
-// auto is shared memory. Parts and results lie where the communicator has them, as in training.
+// auto is shared memory. Parts and results lie where the communicator has them, and parts are written
+// anew before each sum, as in training; the time is that of the sum alone.
 // pinned: each rank on a core of its own, as if the cores were hosts; free, the kernel likes to put
 // the two ends of a loopback connection on one core.
 //
-// On a machine that others use too, look at the processor time of a rank beside the time.
+// On a machine that others use too, look at the processor time of a rank beside the time; it has the
+// writing in it.
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
 // start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
 #include <sched.h>
@@ -70,14 +72,17 @@ double processor_seconds() {
 }
 
 double sums(comm::Communicator& group, int count) {
-  const std::int64_t begin = monotonic_ns();
+  double seconds = 0;
   for (int i = 0; i < count; ++i) {
+    std::ranges::fill(group.part(0), 1.0F);  // so that it lies in this core's cache, as gradients do
+    const std::int64_t begin = monotonic_ns();
     group.post({});
     group.start(0);
     group.wait(0);
     group.collect();
+    seconds += seconds_between(begin, monotonic_ns());
   }
-  return seconds_between(begin, monotonic_ns()) / count;
+  return seconds / count;
 }
 
 void measure(comm::Mesh& mesh, comm::MeshGroup group, std::uint32_t ranks,
@@ -85,7 +90,6 @@ void measure(comm::Mesh& mesh, comm::MeshGroup group, std::uint32_t ranks,
   for (const std::uint64_t floats : kFloats) {
     ++group.generation;
     const auto end = mesh.connect(group, plan_of(ranks, floats), net::Milliseconds(10000), tuning);
-    std::ranges::fill(end->part(0), 1.0F);
     const int count =
         std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
     // Long enough that the kernel has put the ranks on cores of their own.

@@ -225,7 +225,7 @@ TEST_CASE("shared: who wakes up late writes into the memory of its own generatio
 
 TEST_CASE("shared: what a lost peer gave counts when it left in order, and not when it died") {
   Problem problem = small(2);
-  problem.buckets = {{0, 100}};
+  problem.buckets = {{0, 100}};  // one chunk, of the last rank's slice
   const comm::SharedLayout layout(problem.plan());
   for (const bool in_order : {true, false}) {
     const auto memory = std::make_shared<comm::Memory>(layout.bytes());
@@ -241,7 +241,7 @@ TEST_CASE("shared: what a lost peer gave counts when it left in order, and not w
       stays.wait(0);
       stays.start(0);
     } else {  // the only chunk is taken, and will not be added
-      *reinterpret_cast<std::uint64_t*>(memory->bytes().data() + layout.taken(0)) = 1;
+      *reinterpret_cast<std::uint64_t*>(memory->bytes().data() + layout.taken(0, 1)) = 1;
       alarm->lose(1, "rank 1: closed");
     }
     CHECK_THROWS_WITH_AS(stays.wait(0), "rank 1: closed", comm::RoundAborted);
