@@ -178,6 +178,7 @@ Manifest without_shard(Manifest manifest, std::uint32_t held_out) {
   const auto at = manifest.shards.begin() + held_out;
   manifest.test = {*at};
   manifest.shards.erase(at);
+  if (manifest.weights.size() == count) manifest.weights.erase(manifest.weights.begin() + held_out);
   return manifest;
 }
 

@@ -76,7 +76,7 @@ LoadedModel loaded_model(checkpoint::Checkpoint checkpoint, const fs::path& path
   if (metadata.has("options")) {
     const JsonObject options = metadata.object("options");
     if (options.has("data")) model.data = options.text("data");
-    if (options.has("hold_out")) {
+    if (options.has("hold_out") && !options.has("refit_of")) {
       model.hold_out = static_cast<std::uint32_t>(options.count("hold_out", UINT32_MAX));
     }
   }

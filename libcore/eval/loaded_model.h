@@ -27,7 +27,7 @@ struct LoadedModel {
   std::uint64_t step = 0;
   std::string data;             // where the run's manifest was; empty: unknown
   std::string manifest_sha256;  // empty: unknown
-  std::optional<std::uint32_t> hold_out;  // shard of that manifest that the run was judged on
+  std::optional<std::uint32_t> hold_out;  // shard of that manifest that the run was judged on; none where it is the test part anyway
   std::string arithmetic;       // "defined" or "openblas"
 };
 

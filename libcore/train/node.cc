@@ -44,7 +44,7 @@ struct Work {
       : config(c),
         workers(options.threads),
         arithmetic(linalg::choose(options.kernel, c.arithmetic)),
-        data(std::move(source), c.manifest_sha256, c.hold_out),
+        data(std::move(source), c.manifest_sha256, c.left_out()),
         replica(c, arithmetic, workers) {}
 
   RunConfig config;

@@ -70,6 +70,7 @@ Json RunConfig::to_json() const {
             {"eval_every", eval_every},
             {"patience", patience}};
   if (hold_out) json["hold_out"] = *hold_out;
+  if (!refit_of.empty()) json["refit_of"] = refit_of;
   if (!init_sha256.empty()) json["init_sha256"] = init_sha256;
   return json;
 }
@@ -94,6 +95,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .checkpoint_every = o.count("checkpoint_every"),
                    .eval_every = o.count("eval_every"),
                    .hold_out = std::nullopt,
+                   .refit_of = o.has("refit_of") ? o.text("refit_of") : "",
                    .init_sha256 = o.has("init_sha256") ? o.text("init_sha256") : "",
                    .patience = o.count("patience")};
   if (o.has("hold_out")) config.hold_out = static_cast<std::uint32_t>(o.count("hold_out", UINT32_MAX));

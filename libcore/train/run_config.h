@@ -31,12 +31,16 @@ struct RunConfig {
   std::uint64_t eval_every = 1;        // epochs between judgements on the test and validation part
   // Shard of the manifest that the run does not train on, but is judged on (data::without_shard).
   std::optional<std::uint32_t> hold_out;
+  // The manifest that `data` was made of, without shard `hold_out` and scaled anew (data::refit); empty: none.
+  std::string refit_of;
   std::string init_sha256;             // of the parameters that the run begins with; empty: the seed's
   std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
 
   Json to_json() const;
   static RunConfig from_json(const Json& json, const std::string& what);
 
+  // The shard to leave out of the manifest at `data`; none where that was made without it.
+  std::optional<std::uint32_t> left_out() const { return refit_of.empty() ? hold_out : std::nullopt; }
   nn::ModelSpec model_spec() const;
   // Updates of the whole run, given the training samples of the manifest.
   std::uint64_t total_steps(std::uint64_t samples) const;

@@ -49,6 +49,37 @@ dl-shard -q -n 1 -o single "$digits" >/dev/null
 single() { exits 64 dl-coord -q --data single --model 'dense 8' -o wrong --hold-out 0 2>/dev/null; }
 fact "the only shard is 64" single
 
+# The scaling fitted anew without the shard
+refit=$(train refit --data shards --hold-out 2 --refit --spawn 1)
+fact "refitted: a run" test ${#refit} = 64
+fact "refitted: other parameters than with the scaling that saw the shard" test "$refit" != "$wanted"
+fact "refitted: three nodes, the same bits" same "$(train refit3 --data shards --hold-out 2 --refit --spawn 3)" "$refit"
+fact "refitted: the data set is one of its own" exits 0 dl-shard -q --verify refit/refit
+fact "refitted: dl-eval judges on that shard, to the last digit" \
+  same "$(judged refit)" "$(field test_accuracy refit.json) $(samples 2)"
+fact "refitted: the training part is the other shards" \
+  same "$(judged refit --split train | cut -d' ' -f2)" $((1438 - $(samples 2)))
+refit_again() { dl-coord -q --data "${data:-shards}" --model 'dense 24 relu' $options -o refit --spawn 1 "$@" 2>&1 >out; }
+fact "refitted: the same command again says done" exits 0 refit_again --hold-out 2 --refit
+not_refitted() { refit_again --hold-out 2 | grep -qF -- "--refit was 'yes' when the run began, and is 'no' now"; }
+fact "refitted and not: 76 with both" not_refitted
+dl-shard -q -n 6 --seed 2 -o others "$digits" >/dev/null
+other_data() { data=others refit_again --hold-out 2 --refit | grep -qF -- "the manifest of --data was"; }
+fact "refitted from other data: 76 with both" other_data
+changed() {
+  cp -r refit kept && rm -r kept/*.safetensors kept/latest || return 1
+  sed -i '/"done/,$d' kept/run.json && sed -i '$s/,$/}/' kept/run.json
+  sed -i 's/"seed": 1/"seed": 3/' kept/refit/manifest.json
+  dl-coord -q --data shards --model 'dense 24 relu' $options -o kept --spawn 1 --hold-out 2 --refit 2>kept.log
+  [ $? = 76 ] && grep -q 'kept/refit: its manifest was' kept.log || { cat kept.log; return 1; }
+}
+fact "a refitted data set that was changed is 76" changed
+killed() {  # in the middle of writing: shards, but no manifest
+  mkdir -p half/refit && cp refit/refit/shard-000[01].dls half/refit && same "$(train half --data shards --hold-out 2 --refit --spawn 2)" "$refit"
+}
+fact "half a refitted data set is made anew: the same bits" killed
+words='--refit: without which shard' fact "--refit without --hold-out is 64" wrong --refit
+
 # The last two shards become test files beside the first one.
 cp -r shards several
 python3 - several/manifest.json <<'PY'

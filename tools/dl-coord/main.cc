@@ -68,9 +68,13 @@ void begin(const Options& o, coord::ServerSettings& settings) {
       coord::State{0, coord::StateReason::asked, o.initial->cursor, o.initial->values});
 }
 
-Exit run_training(const Options& o, const Log& log) {
+Exit run_training(Options o, const Log& log) {
   const std::string node = o.spawn > 0 ? find_node() : "";
   RunDirectory run(o);
+  if (!o.config.refit_of.empty() && !run.done()) {
+    use_refit(o, run.path(), log);
+    run.use_data(o.config);
+  }
   Display display(log, o.json,
                   {o.config.schedule.total,
                    data::steps_per_epoch(o.manifest.training_samples(), o.config.batch), o.config.epochs});

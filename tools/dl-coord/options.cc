@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "coord/messages.h"
+#include "data/refit.h"
 #include "display.h"
 #include "train/init.h"
 
@@ -115,6 +116,7 @@ cli::Table option_table() {
       .option("seed", "N", "of everything random", "1")
       .option("init", "CHECKPOINT|RUN", "begin with the parameters of another run")
       .option("hold-out", "K", "train without shard K, and judge on it")
+      .flag("refit", "with --hold-out: fit the scaling anew, without shard K")
       .option("patience", "N", "stop after N epochs without a better validation loss; 0: never", "0")
       .option("mode", "HOW", "how nodes agree: sync", "sync")
       .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined")
@@ -202,6 +204,13 @@ Options read_options(const cli::Given& given) {
     fail(Exit::data, "{}: {} shards, and a run takes at most {}", directory.string(),
          o.manifest.shards.size(), kMostShards);
   }
+  if (given.flag("refit") && !given.has("hold-out")) {
+    fail(Exit::usage, "--refit: without which shard? It goes with --hold-out K");
+  }
+  if (given.flag("refit") && given.has("init")) {
+    fail(Exit::usage, "--refit: --init needs the scaling of the run that it begins with");
+  }
+  o.source = o.manifest;
   if (given.has("hold-out")) {
     config.hold_out = static_cast<std::uint32_t>(given.count("hold-out", 0, kMostShards));
     try {
@@ -212,6 +221,7 @@ Options read_options(const cli::Given& given) {
   }
   config.data = fs::canonical(directory).string();
   config.manifest_sha256 = sha256_hex(as_bytes_of(o.manifest_text));
+  if (given.flag("refit")) config.refit_of = config.manifest_sha256;
   const data::Schema& schema = o.manifest.schema;
   config.ends = {schema.features(), schema.outputs(),
                  schema.task == data::Task::classification ? nn::Loss::softmax_cross_entropy
@@ -228,6 +238,19 @@ Options read_options(const cli::Given& given) {
   return o;
 }
 
+void use_refit(Options& o, const fs::path& run, const Log& log) {
+  const fs::path made = run / "refit";
+  std::error_code none;
+  if (!fs::exists(made / data::kManifestName, none)) {
+    log.info("{}: the scaling is fitted anew, without shard {}", made.string(), *o.config.hold_out);
+    data::refit(o.config.data, o.source, *o.config.hold_out, made);
+  }
+  o.manifest_text = read_file(made / data::kManifestName, data::kLongestManifest);
+  o.manifest = data::parse_manifest(o.manifest_text, (made / data::kManifestName).string());
+  o.config.data = fs::canonical(made).string();
+  o.config.manifest_sha256 = sha256_hex(as_bytes_of(o.manifest_text));
+}
+
 std::vector<std::pair<std::string, std::string>> named_options(const train::RunConfig& config) {
   const Json json = config.to_json();
   std::vector<std::pair<std::string, std::string>> out;
@@ -238,6 +261,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
     out.emplace_back("--" + name, plain(json.at(key)));
   }
   out.emplace_back("--hold-out", config.hold_out ? std::to_string(*config.hold_out) : "none");
+  out.emplace_back("--refit", config.refit_of.empty() ? "no" : "yes");
   out.emplace_back("--init", config.init_sha256.empty() ? "none" : config.init_sha256);
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));

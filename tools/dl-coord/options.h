@@ -19,7 +19,8 @@ namespace dl::tool {
 struct Options {
   fs::path run;
   train::RunConfig config;  // whole: data, model and their ends are looked at and checked
-  data::Manifest manifest;
+  data::Manifest manifest;    // what is trained on
+  data::Manifest source;      // at --data, whole
   std::string manifest_text;  // as nodes fetch it
   std::optional<train::Snapshot> initial;  // to begin with (--init)
   fs::path initial_path;
@@ -41,6 +42,9 @@ cli::Table option_table();
 
 // Reads the manifest and the model on the way. 64, 65 or 66 where something is wrong with either.
 Options read_options(const cli::Given& given);
+
+// Makes RUN/refit/ where it is not there yet, and turns to it (--refit).
+void use_refit(Options& options, const fs::path& run, const Log& log);
 
 // The configuration under the names of the options, for people and comparison.
 std::vector<std::pair<std::string, std::string>> named_options(const train::RunConfig& config);

@@ -65,6 +65,7 @@ RunDirectory::RunDirectory(const Options& options)
   }
   const Json json = parse_json(read_file(file, kMostRunJson), file.string());
   const JsonObject before(json, file.string());
+  manifest_before_ = before.object("config").text("manifest_sha256");
   compare(before);
   run_id_ = before.text("run_id");
   if (before.has("done")) {
@@ -87,8 +88,12 @@ void RunDirectory::compare(const JsonObject& before) const {
   };
   const train::RunConfig then =
       train::RunConfig::from_json(before.get("config"), before.what() + ": config");
-  if (then.manifest_sha256 != config_.manifest_sha256) {
-    differs("the manifest of --data", then.manifest_sha256, config_.manifest_sha256);
+  // With --refit in both, it is what their data was made of that has to be the same.
+  const bool refits = !then.refit_of.empty() && !config_.refit_of.empty();
+  const std::string& old_data = refits ? then.refit_of : then.manifest_sha256;
+  const std::string& new_data = refits ? config_.refit_of : config_.manifest_sha256;
+  if (then.refit_of.empty() == config_.refit_of.empty() && old_data != new_data) {
+    differs("the manifest of --data", old_data, new_data);
   }
   const auto old_options = named_options(then);
   const auto new_options = named_options(config_);
@@ -96,6 +101,14 @@ void RunDirectory::compare(const JsonObject& before) const {
     const auto& [name, value] = new_options[i];
     if (name == "--epochs" || name == "--steps") continue;
     if (old_options[i].second != value) differs(name, old_options[i].second, value);
+  }
+}
+
+void RunDirectory::use_data(const train::RunConfig& config) {
+  config_ = config;
+  if (begun_before_ && manifest_before_ != config.manifest_sha256) {
+    fail(Exit::disagree, "{}: its manifest was {} when the run began, and is {} now", config.data,
+         manifest_before_, config.manifest_sha256);
   }
 }
 

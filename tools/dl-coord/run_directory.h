@@ -26,6 +26,9 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
+  // The data is another than --data now (--refit). 76 where it is not what the run began with.
+  void use_data(const train::RunConfig& config);
+
   const fs::path& path() const { return path_; }
   const std::string& run_id() const { return run_id_; }
   bool begun_before() const { return begun_before_; }
@@ -45,6 +48,7 @@ class RunDirectory {
   train::RunConfig config_;
   std::string run_id_;
   bool begun_before_ = false;
+  std::string manifest_before_;       // of a run begun before
   Json done_;                         // null where the run is not complete
   std::uint64_t done_total_ = 0;      // the steps it was meant to have
   int metrics_fd_ = -1;
