@@ -40,6 +40,18 @@ runs predict-pipeline.sh '^1[67][0-9][0-9] 1797$' # what is there is not done ag
 dl-shard -q -n 5 --test 0 -o digits "$examples/../datasets/digits.csv.gz" >/dev/null
 # Every row of the digits is judged once: 0.96 with a margin for nothing, since the bits are defined.
 runs cross-validate.sh '^mean accuracy 0\.9[6-9]' digits 'dense 128 relu' --optimizer momentum --batch 64 --epochs 15
+rm -rf work && mkdir -p work/new
+zcat "$examples/../datasets/digits.csv.gz" | head -n 1000 >work/new/monday.csv
+runs nightly.sh '^test accuracy  0\.[89]'
+zcat "$examples/../datasets/digits.csv.gz" | tail -n +1001 >work/new/tuesday.csv
+# Killed between the manifest and the move: the table is not taken a second time.
+echo "tuesday.csv $(sha256sum work/shards/manifest.json | cut -c1-16)" >work/pending
+dl-shard -q --append work/shards work/new/tuesday.csv >/dev/null
+runs nightly.sh '^test accuracy  0\.9'
+[ "$(grep -o '"file":"shard-' work/shards/manifest.json | wc -l)" = 5 ] || { echo "nightly.sh: not 5 shards"; bad=1; }
+[ "$(ls work/taken work/runs | wc -l)" = 8 ] || { ls work/taken work/runs; bad=1; }
+runs nightly.sh '^nothing new$'
+runs nightly.sh '^nothing to train on' empty
 
 scripts=("$examples"/*.sh)
 [ "$ran" -gt "${#scripts[@]}" ] || { echo "an example was not run"; bad=1; }
