@@ -148,7 +148,12 @@ OpenedInput open_input(const InputOptions& options) {
 
 std::string inferred_schema(const InputOptions& options) {
   if (options.files.empty()) fail(Exit::usage, "no input file");
-  const Table table = look_at_table(options, InputFiles(options.files, options.reading));
+  InputFiles files(options.files, options.reading);
+  const std::string format = options.format == "auto" ? tell_format(files) : options.format;
+  if (format != "csv" && format != "tsv") {
+    fail(Exit::usage, "{} is {}: schema files are for tables of text", options.files[0], format);
+  }
+  const Table table = look_at_table(options, std::move(files));
   return schema_file(*table.reader, table.uses, table.missing);
 }
 

@@ -196,6 +196,11 @@ sed 's/ \([0-9]*\):/ 0:0 \1:/' digits.libsvm >zero.libsvm
 "$shard" -q -o zero --json zero.libsvm >json
 grep -q '"format":"libsvm","first":0,"features":65' json || complain "index 0: $(cat json)"
 
+# A row of libsvm text that is wrong may be left out; what it says of indices is not believed
+printf '1 1:1\n0 2:2 1:1\n0 2:2\n1 1:3\n1 99:1 3:3\n' >bad.libsvm
+"$shard" -q -o bad -n 1 --test 0 --skip-bad 2 --json bad.libsvm >json 2>/dev/null || complain "--skip-bad: libsvm"
+grep -q '"features":2' json || complain "a bad row of libsvm counts: $(cat json)"
+
 # What unpacks to too much
 head -c 100000000 /dev/zero | gzip >bomb.gz
 gives 65 "bomb.gz: unpacks to more than 500 times its size" "$shard" -o m --max-expansion 500 bomb.gz
@@ -243,6 +248,8 @@ gives 65 "holds Python objects, which are never read" "$shard" -o m objects.npy
 gives 65 "there is no column '65'" "$shard" -o m --label 65 digits.npy
 gives 64 "say --labels FILE" "$shard" -o m images.npy
 gives 64 "--label is a column, --labels a file" "$shard" -o m --label 3 --labels labels.npy features.npy
+gives 64 "schema files are for tables of text" "$shard" --write-schema - digits.npy
+gives 64 "are for tables of text" "$shard" -o m --weight 3 digits.npy
 gives 64 "are for tables of text" "$shard" -o m --header no digits.npy
 gives 65 "digits.npy: is npy, not idx" "$shard" -o m --format idx --labels labels digits.npy
 { gzip -c digits.csv; echo more; } >behind.csv.gz
