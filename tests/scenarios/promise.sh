@@ -54,7 +54,7 @@ mixed() {
 fact "kernels mixed ($kernels), nodes by hand in random order: the same bits" same "$(mixed)" "$wanted"
 
 # The same run, three times: undisturbed, stopped by SIGTERM and started again, and killed.
-long="--epochs 300 --checkpoint-every 5"
+long="--epochs 2000 --checkpoint-every 50"
 undisturbed=$(train undisturbed --spawn 1 $long)
 
 begin() {  # begin NAME OPTION...: in the background, with its process group's number in $coord
