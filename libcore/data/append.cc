@@ -99,7 +99,7 @@ class Appender {
         [&](const double* row, const Label& label) { ++rows_[place_of(placement, row, label)]; });
   }
 
-  void write(Placement& placement) {
+  void write(const Placement& placement) {
     phase_ = ShardProgress::Phase::writing;
     std::vector<std::string> names;
     const auto first = static_cast<std::uint32_t>(manifest_.shards.size());
@@ -107,10 +107,7 @@ class Appender {
     names.push_back(part_name("test", manifest_.test.size()));
     names.push_back(part_name("validation", manifest_.validation.size()));
     RowWriter writer(*intake_, output_, names, rows_, options_.shards);
-    placement.restart();
-    intake_->for_each_row([&](const double* row, const Label& label) {
-      writer.write(place_of(placement, row, label), row, label);
-    });
+    writer.write(placement, row_keys_ ? &*row_keys_ : nullptr, options_.threads);
   }
 
   Appended finish() {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/iostreams/filter/gzip.hpp>
 #include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_streambuf.hpp>
@@ -13,8 +14,10 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <thread>
 
 #include "base/error.h"
+#include "data/read_ahead.h"
 #include "data/zstd_frames.h"
 
 namespace dl::data {
@@ -32,7 +35,7 @@ struct Packed {
   std::string name;
   std::function<void()> interrupted;
   std::string head;          // looked at to tell the packing, not yet handed out
-  std::uint64_t total = 0;
+  std::atomic<std::uint64_t> total = 0;
 
   ~Packed() {
     if (owned) ::close(fd);
@@ -90,6 +93,9 @@ struct ByteSource::State {
   std::string ahead;                           // peeked at; not yet read from `ahead_at` on
   std::size_t ahead_at = 0;
   std::unique_ptr<io::filtering_streambuf<io::input>> unpacked;
+  // Only of files: a thread that waits for a pipe could not be called back.
+  bool may_read_ahead = false;
+  std::unique_ptr<ReadAhead> read_ahead;  // last: its thread uses all of the above
 };
 
 ByteSource::ByteSource(const std::string& file, ReadOptions options)
@@ -108,6 +114,7 @@ ByteSource::ByteSource(const std::string& file, ReadOptions options)
   if (::fstat(packed.fd, &status) == 0 && S_ISDIR(status.st_mode)) {
     fail(Exit::no_input, "{}: is a directory, a file is wanted", packed.name);
   }
+  state_->may_read_ahead = S_ISREG(status.st_mode) && std::thread::hardware_concurrency() > 1;
   ::posix_fadvise(packed.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 
   std::string head(4, '\0');
@@ -130,13 +137,11 @@ ByteSource::~ByteSource() = default;
 ByteSource::ByteSource(ByteSource&&) noexcept = default;
 ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
 
-// As read(), behind what was peeked at.
-std::size_t ByteSource::read_on(char* to, std::size_t most) {
-  State& state = *state_;
-  if (state.unpacked == nullptr) return state.packed.read(to, most);
+// Unpacked bytes, on whichever thread unpacks.
+std::size_t ByteSource::unpack(State& state, char* to, std::size_t most) {
   const auto refuse = [&] {
     fail(Exit::data, "{}: its {} data is damaged, ends early or has something else behind it, after {} packed bytes",
-         name(), state.packing, packed_bytes());
+         state.packed.name, state.packing, state.packed.total.load());
   };
   std::size_t n = 0;
   try {
@@ -150,11 +155,23 @@ std::size_t ByteSource::read_on(char* to, std::size_t most) {
   // Boost.Iostreams takes the end of the input for the end of any frame but the first.
   if (n < most && !state.frames.at_border()) refuse();
   state.total += n;
-  if (state.total > kExpansionIsFree && (state.total - 1) / state.max_expansion >= packed_bytes()) {
+  if (state.total > kExpansionIsFree && (state.total - 1) / state.max_expansion >= state.packed.total) {
     fail(Exit::data, "{}: unpacks to more than {} times its size ({} bytes from {}); if that is right, say --max-expansion {}",
-         name(), state.max_expansion, state.total, packed_bytes(), 10 * state.max_expansion);
+         state.packed.name, state.max_expansion, state.total, state.packed.total.load(), 10 * state.max_expansion);
   }
   return n;
+}
+
+// As read(), behind what was peeked at.
+std::size_t ByteSource::read_on(char* to, std::size_t most) {
+  State& state = *state_;
+  if (state.unpacked == nullptr) return state.packed.read(to, most);
+  if (!state.may_read_ahead) return unpack(state, to, most);
+  if (!state.read_ahead) {
+    state.read_ahead = std::make_unique<ReadAhead>(
+        [&state](char* into, std::size_t wanted) { return unpack(state, into, wanted); });
+  }
+  return state.read_ahead->read(to, most);
 }
 
 std::size_t ByteSource::read(char* to, std::size_t most) {

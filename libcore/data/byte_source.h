@@ -21,7 +21,8 @@ struct ReadOptions {
 inline constexpr std::uint64_t kExpansionIsFree = std::uint64_t{64} << 20;
 
 // A file, or "-" for standard input; gzip and zstd are told by their first bytes, and may have several
-// members or frames, one after the other. Not thread-safe.
+// members or frames, one after the other. Not thread-safe; packed files are unpacked ahead by a thread of its
+// own where there is more than one core.
 class ByteSource {
  public:
   // 66 where it cannot be opened.
@@ -42,9 +43,10 @@ class ByteSource {
   std::uint64_t packed_bytes() const;    // read so far, before unpacking
 
  private:
+  struct State;
+  static std::size_t unpack(State& state, char* to, std::size_t most);
   std::size_t read_on(char* to, std::size_t most);
 
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -49,17 +49,24 @@ class Intake {
   // From now on this column is the key of its rows, and no feature.
   void turn_into_key(std::uint32_t cell);
 
-  // All rows in order, laid out as layout() says.
+  // All rows in order, laid out as layout() says. Several threads may do so at once, one of them through
+  // this, which tells how far it is, the others with what they want to do now and then instead.
   template <typename Row>  // (const double*, const Label&)
-  void for_each_row(Row&& each) {
+  void for_each_row(Row&& each) const {
+    for_each_row(std::forward<Row>(each), [this](std::uint64_t rows) {
+      if (options_.progress) options_.progress(rows, input_.rows->packed_bytes());
+    });
+  }
+  template <typename Row, typename Then>
+  void for_each_row(Row&& each, Then&& then) const {
     std::uint64_t row = 0;
+    std::optional<TurnedKey> turned = turned_;  // it has a row of its own
     spill_->for_each([&](std::span<const double> values, std::span<const Label> labels) {
       for (const Label& label : labels) {
-        each(turned_ ? turned_->turn(values.data()) : values.data(), label);
+        each(turned ? turned->turn(values.data()) : values.data(), label);
         values = values.subspan(layout_.width());
       }
-      row += labels.size();
-      if (options_.progress) options_.progress(row, input_.rows->packed_bytes());
+      then(row += labels.size());
     });
   }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "data/row_writer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <exception>
+#include <optional>
+#include <thread>
 
 #include "base/error.h"
 
@@ -39,34 +43,80 @@ RowWriter::RowWriter(Intake& intake, Output& output, const std::vector<std::stri
   }
 }
 
-void RowWriter::write(std::uint32_t place, const double* row, const Label& label) {
+void RowWriter::write(const Placement& placement, const RowKeys* keys, unsigned threads) {
+  if (threads == 0) threads = std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
+  std::vector<std::exception_ptr> errors(threads);
+  std::atomic<bool> stop = false;
+  const auto work = [&](unsigned member) {
+    try {
+      write_part(placement, keys, member, threads, stop);
+    } catch (...) {
+      errors[member] = std::current_exception();
+      stop = true;
+    }
+  };
+  std::vector<std::thread> others;
+  for (unsigned member = 1; member < threads; ++member) others.emplace_back(work, member);
+  work(0);
+  for (std::thread& other : others) other.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+void RowWriter::write_part(Placement placement, const RowKeys* keys, unsigned member, unsigned members,
+                           const std::atomic<bool>& stop) const {
+  std::optional<RowKeys> own_keys;  // they remember what they saw
+  if (keys != nullptr) own_keys = *keys;
+  std::vector<float> numbers;
+  std::uint64_t number = 0;
+  placement.restart();
+  const auto each = [&](const double* row, const Label& label) {
+    const std::uint32_t place = next_place(placement, intake_, own_keys ? &*own_keys : nullptr, row, label);
+    if (place % members == member) write_row(*files_[place], row, label, number, numbers);
+    ++number;
+  };
+  if (member == 0) {
+    intake_.for_each_row(each);
+  } else {
+    struct Stopped {};
+    try {
+      intake_.for_each_row(each, [&](std::uint64_t) {
+        if (stop) throw Stopped();
+      });
+    } catch (const Stopped&) {
+      return;
+    }
+  }
+}
+
+void RowWriter::write_row(ShardWriter& to, const double* row, const Label& label, std::uint64_t number,
+                          std::vector<float>& numbers) const {
   const Schema& schema = intake_.schema();
-  ShardWriter& to = *files_[place];
-  if (!encoder_.encode(row, to.row())) refuse(to.row());
+  if (!encoder_.encode(row, to.row())) refuse(to.row(), number);
   const RowLayout& layout = intake_.layout();
   const float weight = layout.weight ? static_cast<float>(row[layout.weight_place()]) : 1.0F;
   if (schema.task == Task::classification) {
     to.end_row(intake_.code_of(label), weight);
-  } else {
-    numbers_.resize(schema.targets.size());
-    for (std::uint32_t i = 0; i < numbers_.size(); ++i) {
-      numbers_[i] = schema.scale_target(intake_.number_of(row, label, i), i);
-      if (!std::isfinite(numbers_[i])) refuse(schema.targets[i].name);
-    }
-    to.end_row(numbers_, weight);
+    return;
   }
-  ++row_;
+  numbers.resize(schema.targets.size());
+  for (std::uint32_t i = 0; i < numbers.size(); ++i) {
+    numbers[i] = schema.scale_target(intake_.number_of(row, label, i), i);
+    if (!std::isfinite(numbers[i])) refuse(schema.targets[i].name, number);
+  }
+  to.end_row(numbers, weight);
 }
 
-void RowWriter::refuse(const float* features) const {
+void RowWriter::refuse(const float* features, std::uint64_t number) const {
   std::uint32_t at = 0;
   while (std::isfinite(features[at])) ++at;
-  refuse(intake_.schema().feature_name(at));
+  refuse(intake_.schema().feature_name(at), number);
 }
 
-void RowWriter::refuse(const std::string& name) const {
+void RowWriter::refuse(const std::string& name, std::uint64_t number) const {
   fail(Exit::data, "{}: sample {} (from 0), column {}: scaled, it is too large for a float32",
-       intake_.counts().name, row_, shown(name));
+       intake_.counts().name, number, shown(name));
 }
 
 }  // namespace dl::data

@@ -98,15 +98,12 @@ class Sharder {
     for (const std::string& text : fitter.notes(schema)) note(Level::info, text);
   }
 
-  void write(Placement& placement) {
+  void write(const Placement& placement) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < options_.shards; ++i) names.push_back(shard_name(i));
     names.insert(names.end(), {"test.dls", "validation.dls"});
     RowWriter writer(*intake_, output_, names, part_rows_, options_.shards);
-    placement.restart();
-    intake_->for_each_row([&](const double* row, const Label& label) {
-      writer.write(next_place(placement, row, label), row, label);
-    });
+    writer.write(placement, row_keys_ ? &*row_keys_ : nullptr, options_.threads);
   }
 
   // Hash promises no sizes.

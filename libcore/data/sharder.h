@@ -42,6 +42,7 @@ struct ShardOptions {
   std::uint64_t skip_bad = 0;  // rows that may be refused and left out
   bool force = false;        // replace what the directory holds
   std::size_t memory = kUsualMemory;  // bytes to stay below: half of them keep numbers between the passes
+  unsigned threads = 0;  // that write; 0: as many as there are cores, up to four. The bytes are the same.
   std::function<void(const ShardProgress&)> progress;
   // What people should know (warning) or may want to (info), a sentence each.
   std::function<void(Level, const std::string&)> note;

@@ -236,6 +236,38 @@ TEST_CASE("sharder: a directory that holds a manifest is replaced only by force,
   CHECK(files_in(options.directory) == after);
 }
 
+TEST_CASE("sharder: any number of threads writes the same bytes, and one that fails ends all") {
+  Rng rng(3, Purpose::test);
+  for (const By by : {By::random, By::stratified, By::weighted}) {
+    const test::Scratch dir;
+    ShardOptions options = options_for(dir, random_table(rng, 5000, true));
+    options.shards = 5;
+    options.by = by;
+    if (by == By::weighted) options.weights = {1, 2, 3, 4, 0};
+    options.threads = 1;
+    make_shards(options);
+    const auto one = files_in(options.directory);
+    for (const unsigned threads : {2U, 3U, 8U}) {
+      CAPTURE(threads);
+      options.threads = threads;
+      options.directory = dir / fmt::format("m{}", threads);
+      make_shards(options);
+      CHECK(files_in(options.directory) == one);
+    }
+  }
+  const test::Scratch dir;
+  ShardOptions options = options_for(dir, "1e-3,a\n2e-3,b\n1e-3,a\n2e-3,b\n3e38,a\n2e-3,b\n");
+  options.threads = 3;
+  options.test = 0.4;  // the large one may be held out, and then it does not fit
+  options.shards = 2;
+  for (options.seed = 1; options.seed < 12; ++options.seed) {
+    options.directory = dir / fmt::format("s{}", options.seed);
+    const auto complaint = test::complaint_of([&] { make_shards(options); });
+    CHECK((complaint.code == Exit::ok || test::contains(complaint.text, "too large for a float32")));
+    CHECK(fs::exists(options.directory) == (complaint.code == Exit::ok));
+  }
+}
+
 TEST_CASE("sharder: bad tables are 65 and leave nothing") {
   const test::Scratch dir;
   const auto refused = [&](const std::string& text, std::uint32_t shards = 2) {
