@@ -48,6 +48,8 @@ Connection::Connection(Loop& loop, std::unique_ptr<Stream> stream, std::string p
 
 Connection::~Connection() = default;
 
+std::size_t Connection::queued() const { return queued_ + stream_->pending(); }
+
 void Connection::open(Events events) {
   events_ = std::make_shared<Events>(std::move(events));
   if (state_ != State::idle) return;
@@ -273,7 +275,12 @@ void Connection::parse(std::size_t fresh) {
 }
 
 void Connection::begin_frame(std::span<const std::byte, kHeaderBytes> head) {
-  header_ = decode_header(head);
+  try {
+    header_ = decode_header(head);
+  } catch (const Error& error) {
+    if (error.code() == Exit::denied) answer_plainly();
+    throw;
+  }
   if (most_bytes_ > 0 && header_.length > most_bytes_) {
     fail(Exit::data, "a {} frame of {} bytes, and {} may be at this point", name(header_.type),
          header_.length, most_bytes_);
@@ -291,6 +298,14 @@ void Connection::begin_frame(std::span<const std::byte, kHeaderBytes> head) {
     fail(Exit::data, "a {} frame out of order", name(header_.type));
   }
   in_frame_ = true;
+}
+
+// To a peer that tries TLS: by the first bytes of a frame it knows what we are.
+void Connection::answer_plainly() {
+  const HeaderBytes words = encode_header({.type = Type::refuse});
+  const iovec piece = piece_of(words);
+  error_code ignored;
+  if (next_out_ == 0) stream_->write_some(std::span(&piece, 1), ignored);
 }
 
 void Connection::end_frame(ByteView payload) {

@@ -65,7 +65,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
                  std::span<const ByteView> pieces, std::function<void()> sent = {});
   // Writes what is queued now, instead of at the end of the callback.
   void flush();
-  std::size_t queued() const { return queued_; }  // bytes not yet handed to the system
+  std::size_t queued() const;  // bytes not yet handed to the system
 
   // Writes what is queued, then closes; waits for it on its own, for at most `patience`. No callback
   // of Events is called any more. `done` is called when the peer has closed, or patience ended.
@@ -99,6 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t read_once(std::string& end);
   void parse(std::size_t fresh);
   void begin_frame(std::span<const std::byte, kHeaderBytes> head);
+  void answer_plainly();
   void end_frame(ByteView payload);
   void end_quietly();
   void fail_soon(std::string reason);

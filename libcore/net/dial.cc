@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "net/resolve.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace dl::net {
 
@@ -15,8 +16,10 @@ constexpr Milliseconds kFirstPause(10), kLongestPause(500);
 }
 
 struct Dial::State : std::enable_shared_from_this<Dial::State> {
-  State(Loop& its_loop, Address to, Milliseconds patience, Events calls)
+  State(Loop& its_loop, Address to, Milliseconds patience, Events calls,
+        std::shared_ptr<const Key> its_key)
       : loop(its_loop),
+        key(std::move(its_key)),
         address(std::move(to)),
         deadline_ns(monotonic_ns() + patience.count() * 1'000'000),
         events(std::move(calls)),
@@ -84,10 +87,31 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
       retry("connection refused");
       return;
     }
+    const std::string peer = to_string(address_of(to));
+    if (!key) {
+      hand_over(make_stream(std::move(socket)), peer);
+      return;
+    }
+    tls = std::make_shared<Tls>(std::move(socket), key, Tls::Side::client);
+    tls->greet([weak = weak_from_this(), peer](Tls::Outcome outcome, const std::string& reason) {
+      if (const auto self = weak.lock(); self && !self->over) self->greeted(outcome, reason, peer);
+    });
+  }
+
+  void greeted(Tls::Outcome outcome, const std::string& reason, const std::string& peer) {
+    const std::shared_ptr<Tls> ours = std::move(tls);
+    switch (outcome) {
+      case Tls::Outcome::passed: hand_over(make_stream(ours), peer); return;
+      case Tls::Outcome::gone: retry(reason); return;
+      case Tls::Outcome::plain:
+      case Tls::Outcome::denied: give_up(reason, true); return;
+    }
+  }
+
+  void hand_over(std::unique_ptr<Stream> stream, const std::string& peer) {
     end();
     const auto connected = std::move(events.connected);
-    connected(std::make_shared<Connection>(loop, make_stream(std::move(socket)),
-                                           to_string(address_of(to))));
+    connected(std::make_shared<Connection>(loop, std::move(stream), peer));
   }
 
   void retry(const std::string& reason) {
@@ -102,11 +126,11 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
     pause = std::min(2 * pause, kLongestPause);
   }
 
-  void give_up(const std::string& reason) {
+  void give_up(const std::string& reason, bool denied = false) {
     end();
     error_code ignored;
     socket.close(ignored);
-    const auto failed = std::move(events.failed);
+    const auto failed = std::move(denied && events.denied ? events.denied : events.failed);
     if (failed) failed(reason);
   }
 
@@ -115,9 +139,12 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
     again.cancel();
     limit.cancel();
     resolver.cancel();
+    tls.reset();
   }
 
   Loop& loop;
+  std::shared_ptr<const Key> key;
+  std::shared_ptr<Tls> tls;  // while it greets
   Address address;
   std::int64_t deadline_ns;
   Events events;
@@ -129,8 +156,10 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
   bool over = false;
 };
 
-Dial::Dial(Loop& loop, Address address, Milliseconds patience, Events events)
-    : state_(std::make_shared<State>(loop, std::move(address), patience, std::move(events))) {
+Dial::Dial(Loop& loop, Address address, Milliseconds patience, Events events,
+           std::shared_ptr<const Key> key)
+    : state_(std::make_shared<State>(loop, std::move(address), patience, std::move(events),
+                                     std::move(key))) {
   // Not from within the constructor: the callbacks may use the Dial that is being made.
   loop.post([weak = std::weak_ptr(state_)] {
     if (const auto state = weak.lock(); state && !state->over) state->begin();

@@ -8,6 +8,7 @@
 
 #include "net/address.h"
 #include "net/connection.h"
+#include "net/key.h"
 #include "net/loop.h"
 
 namespace dl::net {
@@ -20,8 +21,13 @@ class Dial {
   struct Events {
     std::function<void(std::shared_ptr<Connection>)> connected;  // it is not open() yet
     std::function<void(const std::string& reason)> failed;       // of the last attempt
+    // The peer does not take our key, or has none. At once: trying again would not help. Where this is
+    // empty, `failed` hears it.
+    std::function<void(const std::string& reason)> denied = {};
   };
-  Dial(Loop& loop, Address address, Milliseconds patience, Events events);
+  // With a key, the connection is secured by it; without one it is plain.
+  Dial(Loop& loop, Address address, Milliseconds patience, Events events,
+       std::shared_ptr<const Key> key = {});
   ~Dial();
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;

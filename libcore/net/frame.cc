@@ -11,6 +11,7 @@ namespace dl::net {
 namespace {
 
 constexpr std::array<char, 4> kMagic = {'d', 'l', 'f', 'r'};
+constexpr unsigned kTlsAlert = 21, kTlsHandshake = 22, kTlsMajor = 3;  // as a TLS record begins
 constexpr std::size_t kCrcAt = kHeaderBytes - 4;
 
 template <typename T>
@@ -81,7 +82,11 @@ HeaderBytes encode_header(const Header& header) {
 }
 
 Header decode_header(std::span<const std::byte, kHeaderBytes> bytes) {
-  if (std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
+  if (!begins_frame(bytes)) {
+    const auto type = std::to_integer<unsigned>(bytes[0]), major = std::to_integer<unsigned>(bytes[1]);
+    if ((type == kTlsAlert || type == kTlsHandshake) && major == kTlsMajor) {
+      fail(Exit::denied, "TLS where plain frames are spoken: one side has a key, the other one none");
+    }
     fail(Exit::data, "no frame of dl begins with {}",
          shown({reinterpret_cast<const char*>(bytes.data()), kMagic.size()}));
   }
@@ -109,6 +114,10 @@ Header decode_header(std::span<const std::byte, kHeaderBytes> bytes) {
          max_length(header.type));
   }
   return header;
+}
+
+bool begins_frame(ByteView bytes) {
+  return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
 }
 
 Bytes encode_frame(Header header, ByteView payload) {

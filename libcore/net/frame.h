@@ -53,6 +53,9 @@ HeaderBytes encode_header(const Header& header);
 // another version of the framing.
 Header decode_header(std::span<const std::byte, kHeaderBytes> bytes);
 
+// Whether somebody speaks frames at all, without TLS: looks at the first four bytes.
+bool begins_frame(ByteView bytes);
+
 // Header and payload of a control message, checksums included.
 Bytes encode_frame(Header header, ByteView payload);
 // Fails with 65 where the payload is not the one that the header was made for.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "net/listener.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "net/resolve.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace dl::net {
 
@@ -27,8 +30,10 @@ Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
 }  // namespace
 
 struct Listener::State : std::enable_shared_from_this<Listener::State> {
-  State(Loop& its_loop, std::function<void(std::shared_ptr<Connection>)> to)
-      : loop(its_loop), acceptor(loop.core().io), pause(its_loop), accepted(std::move(to)) {}
+  State(Loop& its_loop, std::function<void(std::shared_ptr<Connection>)> to, Guard guard)
+      : loop(its_loop), acceptor(loop.core().io), pause(its_loop), accepted(std::move(to)) {
+    if (guard.key) door.emplace(loop, std::move(guard));
+  }
 
   Address listen(const Address& address) {
     const Tcp::endpoint endpoint = own_endpoint(loop.core().io, address);
@@ -64,13 +69,22 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
     if (error) return;  // gone again
     const Tcp::endpoint at = socket.local_endpoint(error);
     if (error) return;
-    accepted(std::make_shared<Connection>(loop, make_stream(std::move(socket)),
-                                          to_string(address_of(from)), address_of(at).host));
+    const std::string peer = to_string(address_of(from)), host = address_of(at).host;
+    if (!door) {
+      accepted(std::make_shared<Connection>(loop, make_stream(std::move(socket)), peer, host));
+      return;
+    }
+    door->knock({std::move(socket)}, peer, [weak = weak_from_this(), peer, host](std::unique_ptr<Stream> stream) {
+      const auto self = weak.lock();
+      if (!self || self->closed) return;
+      self->accepted(std::make_shared<Connection>(self->loop, std::move(stream), peer, host));
+    });
   }
 
   void close() {
     closed = true;
     pause.cancel();
+    if (door) door->shut();
     error_code ignored;
     acceptor.close(ignored);
   }
@@ -79,14 +93,15 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
   Tcp::acceptor acceptor;
   Timer pause;
   std::function<void(std::shared_ptr<Connection>)> accepted;
+  std::optional<Door> door;
   bool closed = false;
 };
 
 Listener::Listener(Loop& loop, const Address& address,
-                   std::function<void(std::shared_ptr<Connection>)> accepted)
+                   std::function<void(std::shared_ptr<Connection>)> accepted, Guard guard)
     : loop_(loop) {
   loop_.call([&] {
-    state_ = std::make_shared<State>(loop, std::move(accepted));
+    state_ = std::make_shared<State>(loop, std::move(accepted), std::move(guard));
     address_ = state_->listen(address);
     state_->arm();
   });

@@ -7,6 +7,7 @@
 
 #include "net/address.h"
 #include "net/connection.h"
+#include "net/door.h"
 #include "net/loop.h"
 
 namespace dl::net {
@@ -16,9 +17,9 @@ namespace dl::net {
 // without harm: connections wait until there are some.
 class Listener {
  public:
-  // `accepted` is called on the loop, for each connection; it opens or drops it.
+  // `accepted` is called on the loop, for each connection that the guard lets pass; it opens or drops it.
   Listener(Loop& loop, const Address& address,
-           std::function<void(std::shared_ptr<Connection>)> accepted);
+           std::function<void(std::shared_ptr<Connection>)> accepted, Guard guard = {});
   ~Listener();  // on the loop, or any thread that may call() it
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

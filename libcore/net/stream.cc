@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "net/tls.h"
+
 namespace dl::net {
 
 namespace {
@@ -64,10 +66,39 @@ class TcpStream : public Stream {
   Tcp::socket socket_;
 };
 
+class TlsStream : public Stream {
+ public:
+  explicit TlsStream(std::shared_ptr<Tls> tls) : tls_(std::move(tls)) {}
+  ~TlsStream() override { tls_->close(); }
+
+  std::size_t read_some(std::span<const iovec> into, error_code& error) override {
+    return tls_->read_some(into, error);
+  }
+  std::size_t write_some(std::span<const iovec> from, error_code& error) override {
+    return tls_->write_some(from, error);
+  }
+  void when_readable(std::function<void(error_code)> ready) override {
+    tls_->when_readable(std::move(ready));
+  }
+  void when_writable(std::function<void(error_code)> ready) override {
+    tls_->when_writable(std::move(ready));
+  }
+  std::size_t pending() const override { return tls_->pending(); }
+  void end_writing() override { tls_->end_writing(); }
+  void close() override { tls_->close(); }
+
+ private:
+  std::shared_ptr<Tls> tls_;
+};
+
 }  // namespace
 
 std::unique_ptr<Stream> make_stream(Tcp::socket socket) {
   return std::make_unique<TcpStream>(std::move(socket));
+}
+
+std::unique_ptr<Stream> make_stream(std::shared_ptr<Tls> greeted) {
+  return std::make_unique<TlsStream>(std::move(greeted));
 }
 
 }  // namespace dl::net

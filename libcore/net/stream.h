@@ -24,11 +24,12 @@ class Stream {
   virtual std::size_t write_some(std::span<const iovec> from, error_code& error) = 0;
   virtual void when_readable(std::function<void(error_code)> ready) = 0;
   virtual void when_writable(std::function<void(error_code)> ready) = 0;
+  virtual std::size_t pending() const { return 0; }  // bytes taken by write_some() and not yet with the system
   virtual void end_writing() = 0;  // the peer reads the end after what was written
   virtual void close() = 0;
 };
 
-// The one place where a stream is made of a connected socket.
+// Plain TCP; net/tls.h makes one that is secured.
 std::unique_ptr<Stream> make_stream(Tcp::socket socket);
 
 }  // namespace dl::net

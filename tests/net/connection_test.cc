@@ -12,6 +12,7 @@
 
 #include "net/dial.h"
 #include "net/listener.h"
+#include "keys.h"
 #include "raw_socket.h"
 
 using namespace dl;
@@ -41,17 +42,27 @@ struct Pair {
   std::optional<Listener> listener;
   net::Timer limit{loop};
 
+  // Each test that has a pair runs twice.
   explicit Pair(std::function<void(Pair&)> ready) {
-    listener.emplace(loop, net::Address{"127.0.0.1", 0}, [this, ready](std::shared_ptr<Connection> c) {
-      there = std::move(c);
-      if (here) ready(*this);
-    });
+    std::shared_ptr<const net::Key> key;
+    SUBCASE("in plain TCP") {}
+    SUBCASE("under a key") {
+      key = test::key_of(1);
+    }
+    listener.emplace(
+        loop, net::Address{"127.0.0.1", 0},
+        [this, ready](std::shared_ptr<Connection> c) {
+          there = std::move(c);
+          if (here) ready(*this);
+        },
+        net::Guard{.key = key});
     dial = std::make_unique<Dial>(loop, listener->address(), Milliseconds(5000),
                                   Dial::Events{[this, ready](std::shared_ptr<Connection> c) {
                                                  here = std::move(c);
                                                  if (there) ready(*this);
                                                },
-                                               [](const std::string& why) { FAIL(why); }});
+                                               [](const std::string& why) { FAIL(why); }},
+                                  key);
     limit.after(Milliseconds(20000), [] { throw std::runtime_error("the test took too long"); });
   }
   void run() { loop.run(); }

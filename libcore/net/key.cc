@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "net/key.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/error.h"
+
+namespace dl::net {
+
+namespace {
+
+constexpr std::size_t kDigits = 2 * Key::kBytes;
+
+// Secrets on the stack do not outlive their function.
+template <typename T, std::size_t N>
+struct Wiped : std::array<T, N> {
+  Wiped() : std::array<T, N>{} {}
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+  ~Wiped() { OPENSSL_cleanse(this->data(), N * sizeof(T)); }
+};
+
+struct Descriptor {
+  explicit Descriptor(int number) : fd(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+  const int fd;
+};
+
+int value_of(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+  return -1;
+}
+
+void check_owner(int fd, const std::string& name) {
+  struct stat facts{};
+  if (::fstat(fd, &facts) != 0) fail_errno(Exit::io, errno, name);
+  if (!S_ISREG(facts.st_mode)) fail(Exit::data, "{}: a key is a plain file", name);
+  if (facts.st_uid != ::geteuid()) {
+    fail(Exit::denied, "{}: this key belongs to another user (uid {}); use a copy of your own", name,
+         facts.st_uid);
+  }
+  if ((facts.st_mode & 077) != 0) {
+    fail(Exit::denied, "{}: others may read this key (mode {:04o}): chmod 600 {}", name,
+         facts.st_mode & 07777U, name);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Key> read_key(const fs::path& file) {
+  const std::string name = file.string();
+  const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (opened.fd < 0) {
+    fail_errno(errno == EACCES ? Exit::denied : Exit::no_input, errno, name + ": the run's key");
+  }
+  check_owner(opened.fd, name);
+  Wiped<char, kDigits + 2> text;
+  const ssize_t count = ::read(opened.fd, text.data(), text.size());
+  if (count < 0) fail_errno(Exit::io, errno, name);
+  const auto length = static_cast<std::size_t>(count);
+  Wiped<std::byte, Key::kBytes> secret;
+  bool good = length == kDigits || (length == kDigits + 1 && text[kDigits] == '\n');
+  for (std::size_t i = 0; good && i < secret.size(); ++i) {
+    const int high = value_of(text[2 * i]), low = value_of(text[2 * i + 1]);
+    good = high >= 0 && low >= 0;
+    secret[i] = static_cast<std::byte>(16 * high + low);
+  }
+  if (!good) fail(Exit::data, "{}: no key: {} hexadecimal digits and a line end are one", name, kDigits);
+  return std::make_shared<const Key>(std::span<const std::byte, Key::kBytes>(secret));
+}
+
+void make_key(const fs::path& file) {
+  const std::string name = file.string();
+  const fs::path temporary = file.parent_path() / ("." + file.filename().string() + ".tmp");
+  Wiped<unsigned char, Key::kBytes> secret;
+  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
+    fail_errno(Exit::io, errno, "getrandom");
+  }
+  Wiped<char, kDigits + 1> text;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    text[2 * i] = "0123456789abcdef"[secret[i] >> 4];
+    text[2 * i + 1] = "0123456789abcdef"[secret[i] & 15];
+  }
+  text[kDigits] = '\n';
+  ::unlink(temporary.c_str());  // of a process that was killed here
+  const Descriptor made(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (made.fd < 0) fail_errno(Exit::cannot_create, errno, name);
+  const bool whole = ::write(made.fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                     ::fsync(made.fd) == 0;
+  if (whole && ::rename(temporary.c_str(), file.c_str()) == 0) return;
+  const int error = errno;
+  ::unlink(temporary.c_str());
+  fail_errno(Exit::cannot_create, error, name);
+}
+
+}  // namespace dl::net

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The key of a run: 32 secret bytes, and the file that holds them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "base/file.h"
+
+namespace dl::net {
+
+// Whoever holds it is in. Any number of connections share one; it is wiped when the last lets it go,
+// and no message or log ever has a part of it.
+class Key {
+ public:
+  static constexpr std::size_t kBytes = 32;
+
+  explicit Key(std::span<const std::byte, kBytes> secret);
+  ~Key();
+  Key(const Key&) = delete;
+  Key& operator=(const Key&) = delete;
+
+  struct Tls;  // net/tls.h
+  const Tls& tls() const { return *tls_; }
+
+ private:
+  std::unique_ptr<Tls> tls_;
+};
+
+// Reads a key file: 64 hexadecimal digits and the end of the line. 66 where there is none, 65 where it
+// holds anything else, 77 where others may read it or it belongs to another user.
+std::shared_ptr<const Key> read_key(const fs::path& file);
+
+// Writes a key file of new bytes from the system, for its owner alone; one that is there is replaced,
+// at once and whole. 73 where it cannot.
+void make_key(const fs::path& file);
+
+}  // namespace dl::net
