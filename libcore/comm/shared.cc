@@ -19,6 +19,10 @@ constexpr std::uint64_t kShortest = 1024, kLongest = 8192;
 // can outnumber the cores; and then sleeps. Waking it costs the waker a system call, and some time.
 constexpr std::int64_t kLookNs = 2'000;
 constexpr std::int64_t kYieldNs = 200'000;
+// Who lends its core to somebody with much to do gets it back late; who sleeps is let in when woken. So
+// after a loan of this length the next waits go without.
+constexpr std::int64_t kCrowdedNs = 50'000;
+constexpr std::uint32_t kSleeps = 200;
 constexpr int kLooks = 32;  // between two looks at the clock
 
 void breathe() {
@@ -227,9 +231,11 @@ void SharedSums::until(const std::function<bool()>& met) {
     if (since == 0) since = now;
     if (now - since < kLookNs) {
       for (int i = 0; i < kLooks && !met(); ++i) breathe();
-    } else if (now - since < kYieldNs) {
+    } else if (now - since < kYieldNs && sleeps_ == 0) {
       std::this_thread::yield();
+      if (monotonic_ns() - now > kCrowdedNs) sleeps_ = kSleeps;
     } else {
+      if (sleeps_ > 0) --sleeps_;
       sleep_unless(bell(rank_), [&] { return met() || can_work() || alarm_->words() != heard; });
       since = 0;
     }

@@ -88,6 +88,7 @@ class SharedSums {
   std::vector<Bucket> buckets_;
   std::vector<const float*> operands_;
   std::uint64_t posts_ = 0;
+  std::uint32_t sleeps_ = 0;  // that come before it lends its core again
 };
 
 }  // namespace dl::comm
