@@ -13,9 +13,9 @@
 namespace dl::coord {
 
 // Small enough that a heartbeat behind a few of them is in time on a slow link.
-inline constexpr std::uint64_t kPieceBytes = std::uint64_t{256} << 10;
+inline constexpr std::uint64_t kPieceBytes = std::uint64_t{64} << 10;
 // Of one node on their way at one time.
-inline constexpr std::uint32_t kMostPieces = 8;
+inline constexpr std::uint32_t kMostPieces = 32;
 
 // The payload of a file_piece frame:
 //   u64 offset of the piece, a multiple of kPieceBytes; u64 size of the whole file; its bytes, kPieceBytes

@@ -49,7 +49,7 @@ std::uint32_t max_length(Type type) {
     case Type::done: return 17 * kKiB;
     case Type::goodbye: return 2 * kKiB;
     case Type::fetch: return 128;
-    case Type::file_piece: return kMiB;
+    case Type::file_piece: return 65 * kKiB;
     case Type::load: return 260 * kKiB;
     case Type::loaded: return 64;
     case Type::mesh_hello: return 256;
