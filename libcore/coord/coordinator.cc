@@ -27,6 +27,7 @@ std::string who(const Hello& hello) {
 Coordinator::Coordinator(Plan plan, std::int64_t now_ns)
     : plan_(std::move(plan)),
       now_(now_ns),
+      generation_(plan_.generation),
       kept_step_(plan_.kept_step),
       writing_step_(plan_.kept_step),
       written_step_(plan_.kept_step),

@@ -131,6 +131,7 @@ struct Plan {  // what a coordinator is told at its birth
   Assignment assignment = Assignment::balanced;
   std::uint32_t nodes = 1;      // for the first group
   std::uint32_t min_nodes = 1;  // for later ones
+  std::uint32_t generation = 1; // the first one: above all that the run has had before
   std::int64_t kept_step = -1;  // of the checkpoint that the run goes on from
   std::int64_t wait_ns = 60'000'000'000;
   std::int64_t dead_after_ns = 3'000'000'000;
@@ -252,7 +253,7 @@ class Coordinator {
   std::int64_t now_ = 0;
   std::vector<Action> out_;
   Phase phase_ = Phase::forming;
-  std::uint32_t generation_ = 1;
+  std::uint32_t generation_;
   bool started_ = false;          // there was a group
   std::map<NodeId, Node> nodes_;  // those that said Hello
   std::optional<NodeId> holder_;  // whom SendState went to

@@ -111,6 +111,13 @@ wait $pid 2>/dev/null
 timeout -s KILL $minute "$coord" "${run[@]}" -o killed --spawn 1 --json >json.on 2>err || complain "after kill -9: $(cat err)"
 [ "$(value done params_sha256 json.on)" = "$sha" ] || complain "killed and gone on: other bits"
 
+# Over all starts of a run, the generation only grows
+for name in stopped killed; do
+  grep '"event":"group"' $name/metrics.jsonl | grep -o '"generation":[0-9]*' | cut -d: -f2 >generations
+  [ "$(wc -l <generations)" -ge 2 ] || complain "$name: no two groups"
+  sort -n -u -C generations || complain "$name: generations $(tr '\n' ' ' <generations)"
+done
+
 # Nodes by hand, one of them before its coordinator; --stop from outside; then on to the end
 "$coord" "${run[@]}" -o hand --nodes 2 --json >json.hand 2>run.err &
 pid=$!

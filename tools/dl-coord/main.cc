@@ -24,6 +24,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.arithmetic = o.config.arithmetic;
   for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
   plan.assignment = o.assignment;
+  plan.generation = run.generation() + 1;
   plan.nodes = o.nodes;
   plan.min_nodes = o.min_nodes;
   plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
@@ -104,6 +105,7 @@ Exit run_training(Options o, const Log& log) {
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   settings.announce = [&](const Json& event) {
     run.append_metrics(event);
+    if (event.at("event") == "group") run.begin_generation(event.at("generation").get<std::uint32_t>());
     if (event.at("event") == "done") run.finish(event);
     display.event(event);
   };

@@ -68,6 +68,9 @@ RunDirectory::RunDirectory(const Options& options)
   manifest_before_ = before.object("config").text("manifest_sha256");
   compare(before);
   run_id_ = before.text("run_id");
+  if (before.has("generation")) {
+    generation_ = static_cast<std::uint32_t>(before.count("generation", UINT32_MAX / 2));
+  }
   if (before.has("done")) {
     done_ = before.get("done");
     done_total_ = before.count("done_total");
@@ -122,13 +125,28 @@ std::optional<Json> RunDirectory::done() const {
   return done_;
 }
 
+void RunDirectory::write_run() const {
+  Json json{{"format", "dl run 1"},
+            {"run_id", run_id_},
+            {"version", DL_VERSION},
+            {"total_steps", config_.schedule.total},
+            {"generation", generation_},
+            {"config", config_.to_json()}};
+  if (done_.is_object()) {
+    json["done"] = done_;
+    json["done_total"] = done_total_;
+  }
+  write_file(path_ / "run.json", json.dump(2) + "\n");
+}
+
+void RunDirectory::begin_generation(std::uint32_t generation) {
+  generation_ = generation;
+  write_run();
+}
+
 void RunDirectory::begin(const std::string& address) {
-  write_file(path_ / "run.json", Json{{"format", "dl run 1"},
-                                      {"run_id", run_id_},
-                                      {"version", DL_VERSION},
-                                      {"total_steps", config_.schedule.total},
-                                      {"config", config_.to_json()}}
-                                         .dump(2) + "\n");
+  done_ = Json();  // it goes on
+  write_run();
   write_file(path_ / "address", address + "\n");
   const fs::path metrics = path_ / "metrics.jsonl";
   metrics_fd_ = ::open(metrics.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -158,14 +176,9 @@ void RunDirectory::write_status(const Json& status) noexcept try {
 }
 
 void RunDirectory::finish(const Json& done) {
-  write_file(path_ / "run.json", Json{{"format", "dl run 1"},
-                                      {"run_id", run_id_},
-                                      {"version", DL_VERSION},
-                                      {"total_steps", config_.schedule.total},
-                                      {"config", config_.to_json()},
-                                      {"done", done},
-                                      {"done_total", config_.schedule.total}}
-                                         .dump(2) + "\n");
+  done_ = done;
+  done_total_ = config_.schedule.total;
+  write_run();
 }
 
 std::optional<int> running_pid(const fs::path& run) {

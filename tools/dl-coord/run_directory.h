@@ -35,6 +35,10 @@ class RunDirectory {
   // The `done` event of a run that is complete under these options.
   std::optional<Json> done() const;
 
+  // Of the newest group that trained, over all starts; 0: none yet.
+  std::uint32_t generation() const { return generation_; }
+  void begin_generation(std::uint32_t generation);
+
   void begin(const std::string& address);  // writes run.json and address
   void append_metrics(const Json& event);  // 74 where the disk is full
   void write_status(const Json& status) noexcept;
@@ -42,6 +46,7 @@ class RunDirectory {
 
  private:
   void compare(const JsonObject& before) const;
+  void write_run() const;  // run.json
 
   fs::path path_;
   std::optional<FileLock> lock_;
@@ -49,6 +54,7 @@ class RunDirectory {
   std::string run_id_;
   bool begun_before_ = false;
   std::string manifest_before_;       // of a run begun before
+  std::uint32_t generation_ = 0;
   Json done_;                         // null where the run is not complete
   std::uint64_t done_total_ = 0;      // the steps it was meant to have
   int metrics_fd_ = -1;
