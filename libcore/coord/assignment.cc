@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/rng.h"
 #include "base/tree.h"
 
 namespace dl::coord {
@@ -202,18 +203,31 @@ Owner greedy(std::span<const std::uint64_t> samples, std::span<const std::uint32
 }  // namespace
 
 Assignment parse_assignment(std::string_view name) {
+  if (name == "random") return Assignment::random;
   if (name == "round-robin") return Assignment::round_robin;
   if (name == "balanced") return Assignment::balanced;
-  fail(Exit::usage, "--assign: {} is not one of round-robin, balanced", shown(name));
+  fail(Exit::usage, "--assign: {} is not one of random, round-robin, balanced", shown(name));
 }
 
 std::string_view name_of(Assignment assignment) {
-  return assignment == Assignment::round_robin ? "round-robin" : "balanced";
+  switch (assignment) {
+    case Assignment::random: return "random";
+    case Assignment::round_robin: return "round-robin";
+    case Assignment::balanced: break;
+  }
+  return "balanced";
 }
 
 std::vector<std::uint32_t> assign(Assignment assignment, std::span<const std::uint64_t> samples,
-                                  std::span<const std::uint32_t> threads) {
+                                  std::span<const std::uint32_t> threads, std::uint64_t seed,
+                                  std::uint32_t generation) {
   if (threads.empty()) fail(Exit::bug, "shards are to be assigned to no rank");
+  if (assignment == Assignment::random) {
+    Owner owner(samples.size());
+    const auto order = permutation(static_cast<std::uint32_t>(owner.size()), Rng(seed, Purpose::assignment, generation));
+    for (std::size_t i = 0; i < order.size(); ++i) owner[order[i]] = static_cast<std::uint32_t>(i % threads.size());
+    return owner;
+  }
   if (assignment == Assignment::round_robin) {
     Owner owner(samples.size());
     for (std::size_t s = 0; s < owner.size(); ++s) {

@@ -9,13 +9,16 @@
 
 namespace dl::coord {
 
-enum class Assignment { round_robin, balanced };
+enum class Assignment { random, round_robin, balanced };
 
 Assignment parse_assignment(std::string_view name);  // 64 where there is none of that name
 std::string_view name_of(Assignment assignment);
 
 // The rank of each shard. `samples` are the shards' sizes, `threads` what each rank computes with
 // (at least one rank, each with at least 1).
+//
+// random: shards are dealt out in turn in a random order, a pure function of seed and generation: no rank
+// has more than one shard more than another. What a cleverer map is worth, is seen beside it.
 //
 // round_robin: shard s belongs to rank s mod ranks.
 //
@@ -27,7 +30,8 @@ std::string_view name_of(Assignment assignment);
 //
 // No rank is without a shard unless there are more ranks than shards.
 std::vector<std::uint32_t> assign(Assignment assignment, std::span<const std::uint64_t> samples,
-                                  std::span<const std::uint32_t> threads);
+                                  std::span<const std::uint32_t> threads, std::uint64_t seed = 0,
+                                  std::uint32_t generation = 0);
 
 // Partial sums that all ranks send together under this map; the price of a ragged one.
 std::uint64_t count_parts(std::span<const std::uint32_t> owner, std::uint32_t ranks);

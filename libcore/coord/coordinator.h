@@ -129,6 +129,7 @@ struct Plan {  // what a coordinator is told at its birth
   std::string arithmetic;       // "defined", or "openblas" and the nodes must agree on its core
   std::vector<std::uint64_t> shard_samples;
   Assignment assignment = Assignment::balanced;
+  std::uint64_t seed = 1;       // of a random assignment
   std::uint32_t nodes = 1;      // for the first group
   std::uint32_t min_nodes = 1;  // for later ones
   std::uint32_t generation = 1; // the first one: above all that the run has had before

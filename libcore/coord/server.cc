@@ -207,6 +207,11 @@ void Server::tick() {
     if (!peer.known && now > peer.deadline_ns) late.push_back(id);
   }
   for (const NodeId id : late) closed(id, "no hello within 5 s");
+  if (settings_->deadline_ns > 0 && now >= settings_->deadline_ns && !std::exchange(late_, true)) {
+    log_.info("--deadline: finishing the step, saving, leaving");
+    tell(event::StopAsked{static_cast<int>(Exit::again),
+                          "--deadline: stopped in time; the same command goes on from here"});
+  }
   tell(event::Tick{});
   if (settings_->status && now - status_ns_ >= 1'000'000'000) {
     status_ns_ = now;

@@ -26,6 +26,7 @@ struct ServerSettings {
   std::uint64_t state_floats = 0;      // parameters and slots, from the local model
   std::shared_ptr<const State> kept;   // of the checkpoint that the run goes on from; or none
   std::shared_ptr<const Files> files;  // that nodes may fetch; or none
+  std::int64_t deadline_ns = 0;  // monotonic: at this time the run is saved, and ends with 75; 0: never
   // All but `write` are called on the loop's thread and must not take long.
   std::function<void(const Json& event)> announce;
   std::function<void(const Progress& progress)> live;
@@ -100,7 +101,7 @@ class Server {
   std::uint64_t strangers_ = 0;
   std::shared_ptr<const State> kept_, arrived_;
   std::deque<Event> events_;  // told while others are acted on
-  bool acting_ = false, stop_asked_ = false, children_left_ = false;
+  bool acting_ = false, stop_asked_ = false, late_ = false, children_left_ = false;
   std::int64_t status_ns_ = 0;
   std::optional<Ended> ended_;
   std::unique_ptr<Children> children_;

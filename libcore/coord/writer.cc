@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "coord/writer.h"
 
+#include <algorithm>
 #include <csignal>
 
 namespace dl::coord {
@@ -27,6 +28,10 @@ Writer::~Writer() {
 void Writer::put(std::shared_ptr<const State> state, StateReason reason, std::string arithmetic) {
   {
     const std::lock_guard lock(mutex_);
+    const auto alike = [reason](const Job& job) { return job.reason == reason; };
+    if (std::count_if(jobs_.begin(), jobs_.end(), alike) >= static_cast<std::ptrdiff_t>(kMostWaiting)) {
+      jobs_.erase(std::find_if(jobs_.begin(), jobs_.end(), alike));
+    }
     jobs_.push_back({std::move(state), reason, std::move(arithmetic)});
   }
   changed_.notify_one();

@@ -16,6 +16,9 @@
 namespace dl::coord {
 
 // Owned by the server, used on its loop. What the server holds is only shared, never copied.
+//
+// Where checkpoints come faster than the disk takes them, the older ones of those that wait are left out:
+// a few wait, the newest is always written, and neither memory nor the end of a run waits for a long queue.
 class Writer {
  public:
   // Writes a state that nodes of this arithmetic made and gives the path of the file; called on the
@@ -29,6 +32,7 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   void put(std::shared_ptr<const State> state, StateReason reason, std::string arithmetic);
+  static constexpr std::size_t kMostWaiting = 4;  // of a reason
 
  private:
   struct Job {

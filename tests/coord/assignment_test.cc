@@ -28,6 +28,24 @@ TEST_CASE("assignment: round-robin deals the shards out in turn") {
   CHECK(assign(Assignment::round_robin, samples, threads) == Owner{0, 1, 2, 0, 1});
 }
 
+TEST_CASE("assignment: random deals shards out evenly, by seed and generation alone") {
+  const std::vector<std::uint64_t> samples(10, 10);
+  const std::vector<std::uint32_t> threads = {1, 7, 1};
+  std::set<Owner> seen;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    for (std::uint32_t generation = 1; generation < 4; ++generation) {
+      const Owner owner = assign(Assignment::random, samples, threads, seed, generation);
+      CHECK(owner == assign(Assignment::random, samples, threads, seed, generation));
+      for (std::uint32_t rank = 0; rank < 3; ++rank) {
+        const auto held = std::count(owner.begin(), owner.end(), rank);
+        CHECK((held == 3 || held == 4));
+      }
+      seen.insert(owner);
+    }
+  }
+  CHECK(seen.size() > 55);
+}
+
 TEST_CASE("assignment: balanced gives equal nodes aligned ranges, one part each") {
   const std::vector<std::uint64_t> samples(8, 100);
   CHECK(balanced(samples, {1, 1}) == Owner{0, 0, 0, 0, 1, 1, 1, 1});
@@ -106,5 +124,5 @@ TEST_CASE("assignment: names") {
     CHECK(coord::parse_assignment(coord::name_of(how)) == how);
   }
   CHECK_THROWS_WITH_AS(coord::parse_assignment("magic"),
-                       "--assign: 'magic' is not one of round-robin, balanced", Error);
+                       "--assign: 'magic' is not one of random, round-robin, balanced", Error);
 }

@@ -25,6 +25,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
   plan.assignment = o.assignment;
   plan.generation = run.generation() + 1;
+  plan.seed = o.config.seed;
   plan.nodes = o.nodes;
   plan.min_nodes = o.min_nodes;
   plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
@@ -101,6 +102,7 @@ Exit run_training(Options o, const Log& log) {
   settings.plan = plan_of(o, run);
   settings.files = files_of(o);
   settings.state_floats = record.state_floats();
+  settings.deadline_ns = o.deadline_ns;
   if (run.begun_before()) resume(run, store, record, settings, log);
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   settings.announce = [&](const Json& event) {

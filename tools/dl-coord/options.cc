@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "coord/messages.h"
 #include "data/refit.h"
@@ -138,7 +139,9 @@ cli::Table option_table() {
       .option("nodes", "N", "nodes to wait for before the first step [as many as --spawn, or 1]")
       .option("spawn", "N", "local nodes to start as children", "0")
       .option("listen", "HOST:PORT", "where nodes connect; port 0: a free one", "127.0.0.1:0")
-      .option("assign", "HOW", "shards to nodes: balanced or round-robin", "balanced")
+      .option("assign", "HOW", "shards to nodes: balanced, round-robin or random", "balanced")
+      .option("deadline", "TIME", "stop in time, saved, with exit code 75: run again")
+      .option("wait-lock", "TIME", "how long to wait while another dl-coord runs this run", "0s")
       .option("min-nodes", "N", "fewest nodes to go on with after a loss", "1")
       .option("wait", "TIME", "how long to wait for nodes that are missing", "60s")
       .option("dead-after", "TIME", "a node that is silent for so long is lost", "3s")
@@ -154,6 +157,16 @@ cli::Table option_table() {
       .option("stop", "RUN", "stop a run: it saves, and this waits for its end")
       .config_file();
   return table;
+}
+
+// What is left at that time is for the open step and the checkpoint.
+std::int64_t deadline(const cli::Given& given) {
+  if (!given.has("deadline")) return 0;
+  const double seconds = given.seconds("deadline");
+  if (seconds < 1) fail(Exit::usage, "--deadline: {} is shorter than 1s", shown(given.text("deadline")));
+  constexpr double kShare = 0.1, kLeastLeft = 1, kMostLeft = 10;
+  const double left = std::clamp(seconds * kShare, std::min(kLeastLeft, seconds / 2), kMostLeft);
+  return monotonic_ns() + static_cast<std::int64_t>((seconds - left) * 1e9);
 }
 
 Options read_options(const cli::Given& given) {
@@ -190,6 +203,8 @@ Options read_options(const cli::Given& given) {
   if (o.hung_after_seconds < 1) {
     fail(Exit::usage, "--hung-after: {} is shorter than 1s", shown(given.text("hung-after")));
   }
+  o.wait_lock_seconds = given.seconds("wait-lock");
+  o.deadline_ns = deadline(given);
   o.node_words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
                   given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--transport",
                   given.choice("transport", {"auto", "tcp"}), "--log-format",

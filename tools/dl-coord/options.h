@@ -34,6 +34,8 @@ struct Options {
   double wait_seconds = 60;
   double dead_after_seconds = 3;
   double hung_after_seconds = 60;
+  double wait_lock_seconds = 0;
+  std::int64_t deadline_ns = 0;  // monotonic: when to begin to stop; 0: never
   std::vector<std::string> node_words;  // for spawned nodes
   bool json = false;
 };

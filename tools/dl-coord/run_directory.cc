@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <random>
+#include <thread>
 
 #include "base/clock.h"
 
@@ -23,20 +25,22 @@ std::string new_run_id() {
   return id;
 }
 
-FileLock locked(const fs::path& path) {
+FileLock locked(const fs::path& path, double wait_seconds) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error || !fs::is_directory(path)) {
     fail(Exit::cannot_create, "{}: cannot create this directory: {}", path.string(),
          error ? error.message() : "there is a file of that name");
   }
-  std::optional<FileLock> lock = FileLock::try_lock(path / "lock");
-  if (!lock) {
-    const std::optional<int> pid = running_pid(path);
-    fail(Exit::again, "{}: another dl-coord{} runs this run; dl-coord --status shows how far it is",
-         path.string(), pid ? fmt::format(" (pid {})", *pid) : "");
+  const std::int64_t begin = monotonic_ns();
+  for (;;) {
+    if (auto lock = FileLock::try_lock(path / "lock")) return std::move(*lock);
+    if (seconds_between(begin, monotonic_ns()) >= wait_seconds) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  return std::move(*lock);
+  const std::optional<int> pid = running_pid(path);
+  fail(Exit::again, "{}: another dl-coord{} runs this run; dl-coord --status shows how far it is",
+       path.string(), pid ? fmt::format(" (pid {})", *pid) : "");
 }
 
 // Not renamed into place: the lock is on this very file.
@@ -53,7 +57,7 @@ void write_pid(const fs::path& file) {
 }  // namespace
 
 RunDirectory::RunDirectory(const Options& options)
-    : path_(options.run), lock_(locked(options.run)), config_(options.config) {
+    : path_(options.run), lock_(locked(options.run, options.wait_lock_seconds)), config_(options.config) {
   write_pid(path_ / "lock");
   std::error_code ignored;
   fs::remove(path_ / "address", ignored);
