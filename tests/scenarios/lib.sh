@@ -9,6 +9,8 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/dl-scenario-XXXXXX")
 failures=0
 
 cleanup() {
+  # A child that a signal ends before it is the program runs this trap of its parent's too.
+  [ "$BASHPID" = $$ ] || return
   local jobs_left
   jobs_left=$(jobs -p)
   [ -z "$jobs_left" ] || kill -9 $jobs_left 2>/dev/null
