@@ -16,7 +16,9 @@ namespace dl::fuzz {
 // Reads all rows as dl-shard does; bad rows are left out where `skip` says so.
 inline bool read_table(const data::InputOptions& options, bool skip, data::Schema& schema) {
   constexpr double kLargest = std::numeric_limits<float>::max();
-  constexpr std::size_t kMostNumbers = std::size_t{1} << 22;  // of all rows: time is bounded
+  constexpr std::size_t kMostNumbers = std::size_t{1} << 20;  // of all rows: time is bounded
+  constexpr std::uint32_t kWidest = 1U << 12;                 // the same
+  bool whole = true;
   return accepted([&] {
     data::OpenedInput input = data::open_input(options);
     std::vector<double> row;
@@ -26,6 +28,7 @@ inline bool read_table(const data::InputOptions& options, bool skip, data::Schem
       try {
         const std::uint32_t width = input.rows->width();
         must(width >= row.size(), "rows never shrink");
+        if (width > kWidest) return void(whole = false);
         row.assign(width, 0.5);
         more = input.rows->next(row.data(), label);
         if (!more) break;
@@ -39,7 +42,7 @@ inline bool read_table(const data::InputOptions& options, bool skip, data::Schem
     }
     schema = input.schema;
     (void)input.rows->complete(schema);
-  }, Exit::usage);  // images without labels beside them are a wrong command line
+  }, Exit::usage) && whole;  // images without labels beside them are a wrong command line
 }
 
 // Reads the same file as raw rows: in the same format it may be refused, but nothing worse.
