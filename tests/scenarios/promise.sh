@@ -63,7 +63,8 @@ begin() {  # begin NAME OPTION...: in the background, with its process group's n
   setsid dl-coord -q --data shards --model "$model" $options -o "$name" --json $long "$@" \
     >"$name.part.json" 2>"$name.log" &
   coord=$!
-  until_true 20 grep -q '"event": *"checkpoint"' "$name.part.json" || { cat "$name.log"; return 1; }
+  # On a busy machine it may be complete before we look.
+  until_true 20 grep -qE '"event": *"(checkpoint|done)"' "$name.part.json" || { cat "$name.log"; return 1; }
 }
 
 stopped() {
