@@ -2,7 +2,6 @@
 // The texts of a category column as numbers, in order of appearance.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -44,7 +43,7 @@ class Dictionary {
 
   bool closed_ = false, overflowed_ = false;
   std::size_t bytes_ = 0;
-  std::array<Recent, 64> recent_;
+  std::vector<Recent> recent_;  // made when first used: most columns of a wide table are numbers
   std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> known_;
   std::vector<std::string> texts_;  // by number
 };
