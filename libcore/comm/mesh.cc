@@ -33,7 +33,8 @@ constexpr std::uint32_t kHelloBytes = 256;
 
 // All of it on the loop.
 struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
-  State(net::Loop& its_loop, Transport its_transport) : loop(its_loop), transport(its_transport) {}
+  State(net::Loop& its_loop, Transport its_transport, std::shared_ptr<const net::Key> its_key)
+      : loop(its_loop), transport(its_transport), key(std::move(its_key)) {}
 
   struct Waiting {
     MeshHello hello;
@@ -148,7 +149,8 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
                                           if (const auto self = weak.lock()) {
                                             self->dialled[rank].reason = reason;
                                           }
-                                        }});
+                                        }},
+                      key);
   }
 
   void say_hello(std::uint32_t rank, std::shared_ptr<Connection> connection) {
@@ -219,6 +221,7 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
 
   net::Loop& loop;
   const Transport transport;
+  const std::shared_ptr<const net::Key> key;
   std::unique_ptr<net::Listener> listener;
   std::vector<std::shared_ptr<Connection>> strangers;  // have not said hello
   std::vector<Waiting> waiting;                         // of a generation to come
@@ -233,14 +236,14 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
   std::string aborted_reason;
 };
 
-Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport)
-    : state_(std::make_shared<State>(loop, transport)) {
+Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport, net::Guard guard)
+    : state_(std::make_shared<State>(loop, transport, guard.key)) {
   loop.call([&] {
     flush_denormals();  // the loop's thread adds
     state_->listener = std::make_unique<net::Listener>(
         loop, listen, [weak = std::weak_ptr(state_)](std::shared_ptr<Connection> connection) {
           if (const auto state = weak.lock()) state->accepted(connection);
-        });
+        }, std::move(guard));
   });
 }
 

@@ -27,6 +27,7 @@
 
 #include "comm/communicator.h"
 #include "net/address.h"
+#include "net/door.h"
 #include "net/loop.h"
 
 namespace dl::comm {
@@ -52,8 +53,11 @@ struct TcpTuning {
 // thread.
 class Mesh {
  public:
-  // Listens; fails with 73. `tcp`: no shared memory with anybody.
-  Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic);
+  // Listens; fails with 73. `tcp`: no shared memory with anybody. Every connection is secured by the
+  // guard's key: who has it is a peer, before a greeting is read or memory offered. Without one
+  // connections are plain.
+  Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic,
+       net::Guard guard = {});
   ~Mesh();
   Mesh(const Mesh&) = delete;
   Mesh& operator=(const Mesh&) = delete;

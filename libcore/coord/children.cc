@@ -23,7 +23,7 @@ constexpr double kQuickSeconds = 10;  // who lived longer was no failure to star
 constexpr unsigned kMostQuick = 5;
 
 // In the child, after fork: only calls that are safe there.
-[[noreturn]] void become(char* const* arguments, pid_t parent) {
+[[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);  // it died before we could ask
   ::setpgid(0, 0);
@@ -38,8 +38,28 @@ constexpr unsigned kMostQuick = 5;
   if (::close_range(3, ~0U, 0) != 0) {
     for (int fd = 3; fd < 4096; ++fd) ::close(fd);
   }
-  ::execvp(arguments[0], arguments);
+  ::execvpe(arguments[0], arguments, environment);
   ::_exit(127);
+}
+
+std::vector<std::string> environment_with(std::vector<std::string> variables) {
+  std::vector<std::string> all = std::move(variables);
+  const std::size_t own = all.size();
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('=') + 1);
+    const bool replaced = std::any_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(own),
+                                      [&](const std::string& v) { return v.starts_with(name); });
+    if (!replaced) all.emplace_back(text);
+  }
+  return all;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> all;
+  for (std::string& word : words) all.push_back(word.data());
+  all.push_back(nullptr);
+  return all;
 }
 
 bool lasting(int code) {
@@ -66,8 +86,12 @@ struct Children::Child {
 };
 
 Children::Children(net::Loop& loop, std::vector<std::string> command,
+                   std::vector<std::string> variables,
                    std::function<void(Exit, const std::string&)> failed)
-    : loop_(loop), command_(std::move(command)), failed_(std::move(failed)) {
+    : loop_(loop),
+      command_(std::move(command)),
+      environment_(environment_with(std::move(variables))),
+      failed_(std::move(failed)) {
   signals_ = std::make_unique<net::Signals>(loop_, std::initializer_list<int>{SIGCHLD},
                                             [this](int) { reap(); });
 }
@@ -88,13 +112,11 @@ void Children::start(unsigned count) {
 }
 
 void Children::launch(Child& child) {
-  std::vector<char*> arguments;
-  for (std::string& word : command_) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = pointers(command_), environment = pointers(environment_);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) fail(Exit::again, "cannot start {}: {}", command_[0], std::strerror(errno));
-  if (pid == 0) become(arguments.data(), parent);
+  if (pid == 0) become(arguments.data(), environment.data(), parent);
   child.pid = pid;
   child.started_ns = monotonic_ns();
   child.ready = false;

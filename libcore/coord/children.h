@@ -22,7 +22,9 @@ class Children {
  public:
   // `failed` is called when a child ends with a code that a new one would end with too (64, 65, 66,
   // 70, 76, 77), or dies again and again at its start.
-  Children(net::Loop& loop, std::vector<std::string> command,
+  // They inherit this process's environment, and `variables` ("NAME=value") instead of what it has of
+  // those names.
+  Children(net::Loop& loop, std::vector<std::string> command, std::vector<std::string> variables,
            std::function<void(Exit code, const std::string& text)> failed);
   ~Children();  // kills those that are left
   Children(const Children&) = delete;
@@ -42,6 +44,7 @@ class Children {
 
   net::Loop& loop_;
   std::vector<std::string> command_;
+  std::vector<std::string> environment_;
   std::function<void(Exit, const std::string&)> failed_;
   std::vector<std::unique_ptr<Child>> children_;
   std::unique_ptr<net::Signals> signals_;

@@ -37,7 +37,16 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
                              fmt::format("no coordinator at {} within {:g} s: {}",
                                          self->settings.coordinator, self->settings.wait_seconds,
                                          reason));
-                }});
+                },
+            .denied =
+                [weak = weak_from_this()](const std::string& reason) {
+                  const auto self = weak.lock();
+                  if (!self) return;
+                  self->lost(Exit::denied,
+                             fmt::format("the coordinator at {} and the key in {} do not belong together: {}",
+                                         self->settings.coordinator, self->settings.key_name, reason));
+                }},
+        settings.key);
   }
 
   void connected(std::shared_ptr<net::Connection> made) {

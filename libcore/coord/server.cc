@@ -18,6 +18,15 @@ constexpr std::uint32_t kMostHelloBytes = 1024;
 constexpr net::Milliseconds kLastWords(2000);            // for nodes to hear them
 constexpr net::Milliseconds kChildrenLeave(4000);        // then they are killed
 
+// What a node without a key, of whatever age, reads.
+Bytes no_key() {
+  Refuse refuse;
+  refuse.code = static_cast<std::uint32_t>(Exit::denied);
+  refuse.text = decltype(refuse.text)::cut(
+      "this run has a key: copy the file `key` from its directory, and start dl-node with --key FILE");
+  return net::encode_frame({.type = Refuse::type}, net::encode(refuse));
+}
+
 std::string signal_name(int number) {
   const char* name = ::sigabbrev_np(number);
   return name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", name);
@@ -25,10 +34,15 @@ std::string signal_name(int number) {
 
 }  // namespace
 
-Server::Server(net::Loop& loop, const net::Address& listen, const Log& log)
+Server::Server(net::Loop& loop, const net::Address& listen, const Log& log,
+               std::shared_ptr<const net::Key> key)
     : loop_(loop), log_(log), tick_(loop), beat_(loop), patience_(loop),
       listener_(loop, listen,
-                [this](std::shared_ptr<net::Connection> made) { accept(std::move(made)); }) {
+                [this](std::shared_ptr<net::Connection> made) { accept(std::move(made)); },
+                net::Guard{std::move(key), no_key(),
+                           [this](const std::string& who, const std::string& reason) {
+                             stranger(who, reason);
+                           }}) {
   signals_ = std::make_unique<net::Signals>(
       loop_, std::initializer_list<int>{SIGTERM, SIGINT, SIGUSR1},
       [this](int number) { on_signal(number); });
@@ -36,14 +50,15 @@ Server::Server(net::Loop& loop, const net::Address& listen, const Log& log)
 
 Server::~Server() = default;
 
-void Server::spawn(std::vector<std::string> command, unsigned count) {
+void Server::spawn(std::vector<std::string> command, std::vector<std::string> variables,
+                   unsigned count) {
   net::Address address = listener_.address();
   if (address.host.empty() || address.host == "0.0.0.0") address.host = "127.0.0.1";
   if (address.host == "::") address.host = "::1";
   command.push_back("--coord");
   command.push_back(net::to_string(address));
   children_ = std::make_unique<Children>(
-      loop_, std::move(command),
+      loop_, std::move(command), std::move(variables),
       [this](Exit code, const std::string& text) { tell(event::ChildEnded{code, text}); });
   children_->start(count);
 }

@@ -42,15 +42,17 @@ struct Ended {
 class Server {
  public:
   // Listens at once (73 where it cannot), so that children may be started before slow work. `loop`
-  // must not run yet.
-  Server(net::Loop& loop, const net::Address& listen, const Log& log);
+  // must not run yet. Nodes have to show the key before anything else; without one, anybody comes in.
+  Server(net::Loop& loop, const net::Address& listen, const Log& log,
+         std::shared_ptr<const net::Key> key = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   const net::Address& address() const { return listener_.address(); }
-  // Starts children; `--coord` and the address are added to the command.
-  void spawn(std::vector<std::string> command, unsigned count);
+  // Starts children; `--coord` and the address are added to the command, `variables` ("NAME=value") to
+  // their environment.
+  void spawn(std::vector<std::string> command, std::vector<std::string> variables, unsigned count);
 
   // Runs the loop until the run has ended and everyone was told. SIGTERM and SIGINT: the step is
   // finished, saved, and the run ends with 128+n; the second one ends it at once. SIGUSR1: writes a

@@ -9,7 +9,9 @@
 
 #include <array>
 #include <cerrno>
+#include <thread>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace dl::net {
@@ -17,6 +19,7 @@ namespace dl::net {
 namespace {
 
 constexpr std::size_t kDigits = 2 * Key::kBytes;
+constexpr Milliseconds kLookAgain(20);
 
 // Secrets on the stack do not outlive their function.
 template <typename T, std::size_t N>
@@ -60,8 +63,13 @@ void check_owner(int fd, const std::string& name) {
 
 }  // namespace
 
-std::shared_ptr<const Key> read_key(const fs::path& file) {
+std::shared_ptr<const Key> read_key(const fs::path& file, Milliseconds patience) {
   const std::string name = file.string();
+  const std::int64_t begin = monotonic_ns();
+  std::error_code none;
+  while (!fs::exists(file, none) && monotonic_ns() - begin < patience.count() * 1'000'000) {
+    std::this_thread::sleep_for(kLookAgain);
+  }
   const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (opened.fd < 0) {
     fail_errno(errno == EACCES ? Exit::denied : Exit::no_input, errno, name + ": the run's key");

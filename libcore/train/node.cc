@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <csignal>
 #include <deque>
 #include <optional>
@@ -38,6 +39,11 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
+std::shared_ptr<const net::Key> key_of(const NodeOptions& options) {
+  if (options.insecure) return nullptr;
+  return net::read_key(options.key, net::Milliseconds(static_cast<std::int64_t>(options.wait_seconds * 1e3)));
+}
+
 // Everything that follows from the run's configuration.
 struct Work {
   Work(const RunConfig& c, const NodeOptions& options, DataSource source)
@@ -59,9 +65,10 @@ struct Interrupted {};
 
 class Node {
  public:
-  Node(const NodeOptions& options, const Log& log) : options_(options), log_(log) {
+  Node(const NodeOptions& options, const Log& log)
+      : options_(options), log_(log), key_(key_of(options)) {
     loop_.start();
-    mesh_.emplace(loop_, net::Address{"", 0}, options.transport);
+    mesh_.emplace(loop_, net::Address{"", 0}, options.transport, guard());
     loop_.call([this] {
       signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
                        [this](int number) { arrived(number); });
@@ -92,6 +99,15 @@ class Node {
   }
 
  private:
+  // On the I/O thread. Strangers at the port are worth a line, many of them few.
+  net::Guard guard() {
+    return {key_, {}, [this](const std::string& who, const std::string& reason) {
+              if (std::has_single_bit(++strangers_)) {
+                log_.warning("{} is no node of this run: {} ({} such so far)", who, reason, strangers_);
+              }
+            }};
+  }
+
   coord::ClientSettings settings() {
     coord::Hello hello;
     hello.protocol = coord::kProtocol;
@@ -102,6 +118,8 @@ class Node {
     hello.kernel = linalg::choose(options_.kernel, "defined").kernel_name();
     hello.mesh_port = mesh_->port();
     return {.coordinator = options_.coordinator,
+            .key = key_,
+            .key_name = options_.key,
             .wait_seconds = options_.wait_seconds,
             .hello = hello,
             .progress = &progress_,
@@ -353,6 +371,8 @@ class Node {
 
   const NodeOptions& options_;
   const Log& log_;
+  const std::shared_ptr<const net::Key> key_;
+  std::uint64_t strangers_ = 0;  // the I/O thread's
   std::atomic<std::uint64_t> progress_{0};
   std::atomic<int> signal_{0};
   std::deque<coord::Incoming> stash_;  // came while training, in order

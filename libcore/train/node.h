@@ -12,6 +12,8 @@ namespace dl::train {
 
 struct NodeOptions {
   std::string coordinator;       // HOST:PORT
+  std::string key;               // the file with the run's key; waited for as the coordinator is
+  bool insecure = false;         // no key: everything in plain TCP
   std::string data;              // manifest's directory on this machine; empty: the coordinator's, where
                                  // it is to be seen here
   bool fetch = false;            // without looking for the coordinator's directory

@@ -4,6 +4,7 @@
 # Here all of them are on one machine, so that the script runs as it is. On real machines:
 #   - the data directory is readable on each of them (a shared disk, or a copy: the digest decides);
 #   - dl-coord gets --listen HOST:PORT with an address that the others reach;
+#   - each dl-node has a copy of RUN/key: scp it, and nobody else may read it;
 #   - each dl-node is started by ssh, cron, Slurm or a person, before the coordinator or after it.
 # usage: two-machines.sh [DIRECTORY]
 set -eu
@@ -25,8 +26,8 @@ done
 address=$(cat "$work/run/address")
 
 # "Machines" 1 and 2. They end when the run ends.
-dl-node --coord "$address" --data "$work/shards" --threads 1 &
-dl-node --coord "$address" --data "$work/shards" --threads 1 &
+dl-node --coord "$address" --key "$work/run/key" --data "$work/shards" --threads 1 &
+dl-node --coord "$address" --key "$work/run/key" --data "$work/shards" --threads 1 &
 
 wait $coordinator
 wait

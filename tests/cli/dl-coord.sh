@@ -123,6 +123,7 @@ done
 pid=$!
 until_true test -s hand/address
 address=$(cat hand/address)
+export DL_KEY_FILE=hand/key
 "$node" -q --coord "$address" &
 first=$!
 "$node" -q --coord "$address" --threads 2 --kernel scalar &

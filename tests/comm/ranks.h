@@ -102,12 +102,13 @@ inline const std::vector<Way> kWays = {{comm::Transport::tcp, "tcp"},
 
 // Loops and meshes of so many nodes, over loopback.
 struct Nodes {
-  explicit Nodes(std::uint32_t count, comm::Transport transport = comm::Transport::tcp) {
+  explicit Nodes(std::uint32_t count, comm::Transport transport = comm::Transport::tcp,
+                 const net::Guard& guard = {}) {
     for (std::uint32_t i = 0; i < count; ++i) {
       loops.push_back(std::make_unique<net::Loop>());
       loops.back()->start();
       meshes.push_back(
-          std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0}, transport));
+          std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0}, transport, guard));
     }
   }
   ~Nodes() { meshes.clear(); }

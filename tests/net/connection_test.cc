@@ -12,7 +12,7 @@
 
 #include "net/dial.h"
 #include "net/listener.h"
-#include "keys.h"
+#include "support/keys.h"
 #include "raw_socket.h"
 
 using namespace dl;

@@ -10,7 +10,7 @@
 #include "net/asio.h"
 #include "net/dial.h"
 #include "net/listener.h"
-#include "keys.h"
+#include "support/keys.h"
 #include "relay.h"
 
 using namespace dl;

@@ -20,6 +20,7 @@ start() {  # start NAME NODES: a coordinator and nodes by hand; $c, $nodes, $add
   c=$!
   until_true 10 test -s "$name/address" || return 1
   address=$(cat "$name/address")
+  export DL_KEY_FILE=$name/key
   nodes=()
   for n in $(seq "$2"); do
     dl-node -q --coord "$address" 2>>"$name.log" &

@@ -20,6 +20,7 @@ open_run() {  # open_run NAME NODES: a coordinator in the background; $c, $addre
   c=$!
   until_true 10 test -s "$1/address" || return 1
   address=$(cat "$1/address")
+  export DL_KEY_FILE=$1/key
 }
 # ended NAME NODE...: coordinator and nodes have ended well, with the wanted bits
 ended() {

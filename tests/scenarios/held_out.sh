@@ -31,8 +31,8 @@ without_data() {
   dl-coord -q --data shards --hold-out 2 --model 'dense 24 relu' $options -o fetched --json --nodes 2 \
     >fetched.json 2>fetched.log & local c=$!
   until_true 10 test -s fetched/address || return 1
-  dl-node -q --coord "$(cat fetched/address)" --fetch --cache c1 & local a=$!
-  dl-node -q --coord "$(cat fetched/address)" --fetch --cache c2 & local b=$!
+  dl-node -q --coord "$(cat fetched/address)" --key fetched/key --fetch --cache c1 & local a=$!
+  dl-node -q --coord "$(cat fetched/address)" --key fetched/key --fetch --cache c2 & local b=$!
   wait $c && wait $a && wait $b && same "$(field params_sha256 fetched.json)" "$wanted"
 }
 fact "nodes that fetch: the same bits" without_data

@@ -17,9 +17,9 @@ port() {  # one that was free a moment ago
 }
 by_hand() {
   local address=127.0.0.1:$(port)
-  dl-node -q --coord "$address" & local first=$!  # waits for its coordinator
+  dl-node -q --coord "$address" --key hand/key & local first=$!  # waits for its coordinator
   in_background=exec coord -q -o hand --epochs 20 --listen "$address" --nodes 2 --json >hand.json & local c=$!
-  dl-node -q --coord "$address" & local second=$!
+  dl-node -q --coord "$address" --key hand/key & local second=$!
   wait $c && wait $first && wait $second
 }
 fact "a node that starts before its coordinator, and one after it" by_hand

@@ -42,6 +42,7 @@ mixed() {
   until_true 10 test -s mixed/address || return 1
   local address kernel n=0 nodes=""
   address=$(cat mixed/address)
+  export DL_KEY_FILE=mixed/key
   for kernel in $(shuf -e $kernels $kernels $kernels -n 3); do
     dl-node -q --coord "$address" --kernel $kernel --threads $((1 + n % 2)) 2>>mixed.nodes.log &
     nodes="$nodes $!"

@@ -85,16 +85,23 @@ Exit run_training(Options o, const Log& log) {
     display.event(*done);
     return Exit::ok;
   }
+  const std::shared_ptr<const net::Key> key = o.insecure ? nullptr : run.key();
   net::Loop loop;
-  coord::Server server(loop, o.listen, log);
+  coord::Server server(loop, o.listen, log, key);
   if (o.spawn > 0) {
     std::vector<std::string> command = {node};
     command.insert(command.end(), o.node_words.begin(), o.node_words.end());
-    server.spawn(std::move(command), o.spawn);
+    std::vector<std::string> variables;
+    if (key) variables.push_back("DL_KEY_FILE=" + run.key_file().string());
+    server.spawn(std::move(command), std::move(variables), o.spawn);
   }
   run.begin(net::to_string(server.address()));
   introduce(o, log);
   log.info("{}: nodes connect to {}", run.path().string(), net::to_string(server.address()));
+  if (!key) {
+    log.warning("--insecure: nothing is encrypted, and whoever reaches {} can join this run",
+                net::to_string(server.address()));
+  }
 
   checkpoint::Store store(run.path(), o.keep);
   train::RunRecord record{run.run_id(), o.config, o.manifest.schema.to_json(), o.config.arithmetic};
@@ -130,6 +137,7 @@ int main(int argc, char** argv) {
   return cli::run(option_table(), argc, argv, [](const cli::Given& given, const Log& log) {
     if (given.has("status")) return show_status(given.text("status"), given.flag("json"));
     if (given.has("stop")) return stop_run(given.text("stop"), log);
+    if (given.has("rekey")) return rekey(given.text("rekey"), log);
     return run_training(read_options(given), log);
   });
 }

@@ -105,7 +105,8 @@ cli::Table option_table() {
   cli::Table table("dl-coord",
                    "dl-coord --data DIR --model SPEC|FILE -o RUN [OPTION]...\n"
                    "       dl-coord --status RUN [--json]\n"
-                   "       dl-coord --stop RUN",
+                   "       dl-coord --stop RUN\n"
+                   "       dl-coord --rekey RUN",
                    "Runs a training run: takes nodes in, gives them their shards, writes checkpoints.");
   table.group("Run")
       .option("data", "DIR", "the manifest's directory, made by dl-shard")
@@ -139,6 +140,7 @@ cli::Table option_table() {
       .option("nodes", "N", "nodes to wait for before the first step [as many as --spawn, or 1]")
       .option("spawn", "N", "local nodes to start as children", "0")
       .option("listen", "HOST:PORT", "where nodes connect; port 0: a free one", "127.0.0.1:0")
+      .flag("insecure", "no key and no encryption: whoever reaches the port is in")
       .option("assign", "HOW", "shards to nodes: balanced, round-robin or random", "balanced")
       .option("deadline", "TIME", "stop in time, saved, with exit code 75: run again")
       .option("wait-lock", "TIME", "how long to wait while another dl-coord runs this run", "0s")
@@ -155,6 +157,7 @@ cli::Table option_table() {
       .flag("json", "events as JSON Lines on standard output")
       .option("status", "RUN", "show how a run is doing, and exit")
       .option("stop", "RUN", "stop a run: it saves, and this waits for its end")
+      .option("rekey", "RUN", "give a run that is not running a new key, and exit")
       .config_file();
   return table;
 }
@@ -209,6 +212,8 @@ Options read_options(const cli::Given& given) {
                   given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--transport",
                   given.choice("transport", {"auto", "tcp"}), "--log-format",
                   given.choice("log-format", {"text", "json"})};
+  o.insecure = given.flag("insecure");
+  if (o.insecure) o.node_words.push_back("--insecure");
   if (given.flag("quiet")) o.node_words.push_back("-q");
   if (given.flag("verbose")) o.node_words.push_back("-v");
 

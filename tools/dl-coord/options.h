@@ -36,6 +36,7 @@ struct Options {
   double hung_after_seconds = 60;
   double wait_lock_seconds = 0;
   std::int64_t deadline_ns = 0;  // monotonic: when to begin to stop; 0: never
+  bool insecure = false;  // no key
   std::vector<std::string> node_words;  // for spawned nodes
   bool json = false;
 };

@@ -148,6 +148,21 @@ void RunDirectory::begin_generation(std::uint32_t generation) {
   write_run();
 }
 
+std::shared_ptr<const net::Key> RunDirectory::key() const {
+  std::error_code none;
+  if (!fs::exists(fs::symlink_status(path_ / "key", none))) net::make_key(path_ / "key");
+  return net::read_key(path_ / "key");
+}
+
+Exit rekey(const fs::path& run, const Log& log) {
+  std::error_code none;
+  if (!fs::exists(run / "lock", none)) fail(Exit::no_input, "{}: no run in this directory", run.string());
+  const FileLock lock = locked(run, 0);
+  net::make_key(run / "key");
+  log.info("{}: has a new key; nodes need a copy of it", (run / "key").string());
+  return Exit::ok;
+}
+
 void RunDirectory::begin(const std::string& address) {
   done_ = Json();  // it goes on
   write_run();

@@ -2,6 +2,7 @@
 // RUN/: what a run leaves on disk beside its checkpoints.
 //
 //   lock           held (flock) by the dl-coord that runs it; its process number
+//   key            what nodes show to be let in; for its owner alone (net/key.h)
 //   run.json       what the run is; after its end also what came out
 //   address        where nodes connect, while it runs
 //   status.json    how it is doing, written once a second while it runs
@@ -13,6 +14,8 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "net/key.h"
 #include "options.h"
 
 namespace dl::tool {
@@ -39,6 +42,10 @@ class RunDirectory {
   std::uint32_t generation() const { return generation_; }
   void begin_generation(std::uint32_t generation);
 
+  // Made where it is missing. 77 where others may read it.
+  std::shared_ptr<const net::Key> key() const;
+  fs::path key_file() const { return fs::absolute(path_ / "key"); }
+
   void begin(const std::string& address);  // writes run.json and address
   void append_metrics(const Json& event);  // 74 where the disk is full
   void write_status(const Json& status) noexcept;
@@ -59,6 +66,9 @@ class RunDirectory {
   std::uint64_t done_total_ = 0;      // the steps it was meant to have
   int metrics_fd_ = -1;
 };
+
+// Gives a run another key: 75 while it runs, 66 where there is no such run.
+Exit rekey(const fs::path& run, const Log& log);
 
 // The process that holds RUN/lock; nullopt where nobody does.
 std::optional<int> running_pid(const fs::path& run);

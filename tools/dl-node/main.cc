@@ -1,15 +1,39 @@
 // SPDX-License-Identifier: MIT
+#include <cstdlib>
+
 #include "cli.h"
 #include "net/address.h"
 #include "train/node.h"
 
 using namespace dl;
 
+namespace {
+
+// The key itself is never on a command line: anybody may read that.
+void read_key_options(const cli::Given& given, train::NodeOptions& options, const Log& log) {
+  options.insecure = given.flag("insecure");
+  if (options.insecure) {
+    if (given.has("key")) fail(Exit::usage, "--insecure goes without a key; give that or --key, not both");
+    log.warning("--insecure: nothing is encrypted, and nobody has to show a key");
+    return;
+  }
+  const char* variable = std::getenv("DL_KEY_FILE");
+  options.key = given.has("key") ? given.text("key") : variable == nullptr ? "" : variable;
+  if (options.key.empty()) {
+    fail(Exit::denied, "--key FILE is missing (or DL_KEY_FILE): the coordinator at {} lets nobody in "
+                       "without a copy of RUN/key", options.coordinator);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   cli::Table table("dl-node", "dl-node --coord HOST:PORT [OPTION]...",
                    "Works for a training run: one node. The coordinator tells it what to do.");
   table.group("Options")
       .option("coord", "HOST:PORT", "where the coordinator is (RUN/address says it)")
+      .option("key", "FILE", "the run's key, a copy of RUN/key [DL_KEY_FILE]")
+      .flag("insecure", "no key and no encryption, where dl-coord has --insecure too")
       .option("data", "DIR", "the shards on this machine [where the coordinator has them]")
       .flag("fetch", "fetch the shards from the coordinator, even if its directory seems to be here")
       .option("cache", "DIR", "where fetched shards are kept [$XDG_CACHE_HOME/dl or ~/.cache/dl]")
@@ -22,6 +46,7 @@ int main(int argc, char** argv) {
     if (!given.has("coord")) fail(Exit::usage, "--coord HOST:PORT is missing (see dl-node --help)");
     train::NodeOptions options;
     options.coordinator = net::to_string(net::parse_address(given.text("coord")));
+    read_key_options(given, options, log);
     options.data = given.text("data");
     options.fetch = given.flag("fetch");
     options.cache = given.text("cache");

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Who has the run's key is in; everybody else is told so, and gets nothing.
+. "$(dirname "$0")/lib.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$scratch" || exit 70
+
+dl-shard -q -n 4 -o shards "$digits" >/dev/null || exit 70
+in_background=
+coord() { $in_background dl-coord --data shards --model 'dense 32 relu' --batch 128 --json "$@"; }
+# says CODE WORDS COMMAND...: it ends so, and its one line has these words
+says() {
+  local code=$1 words=$2
+  shift 2
+  exits "$code" "$@" 2>said.err && grep -q -- "$words" said.err || { cat said.err; return 1; }
+}
+
+# The bits, whatever carries them.
+bits() {
+  coord -q -o "$@" --steps 60 >"$1.json" 2>"$1.log" || { cat "$1.log" >&2; return 1; }
+  field params_sha256 "$1.json"
+}
+wanted=$(bits alone --spawn 1)
+fact "one node" test ${#wanted} = 64
+fact "two nodes over TLS: the same bits" same "$(bits tls --spawn 2 --transport tcp)" "$wanted"
+fact "two nodes without a key: the same bits" same "$(bits plain --spawn 2 --transport tcp --insecure)" "$wanted"
+fact "--insecure says so, on both sides" test "$(grep -c 'warning: --insecure' plain.log)" = 0
+fact "and louder without -q" sh -c 'dl-coord --data shards --model "dense 32 relu" --batch 128 -o plain2 --steps 60 --spawn 1 --insecure 2>&1 >/dev/null | grep -c "warning: --insecure" | grep -qx 2'
+fact "a run without a key has none" test ! -e plain/key
+by_hand() {  # another address than 127.0.0.1, as between machines
+  in_background=exec coord -q -o hand --steps 60 --listen 127.0.0.2:0 --nodes 2 >hand.json & local c=$!
+  until_true 10 test -s hand/address || return 1
+  dl-node -q --coord "$(cat hand/address)" --key hand/key --transport tcp & local one=$!
+  DL_KEY_FILE=hand/key dl-node -q --coord "$(cat hand/address)" & local two=$!
+  wait $c && wait $one && wait $two && same "$(field params_sha256 hand.json)" "$wanted"
+}
+fact "two nodes by hand, by --key and DL_KEY_FILE: the same bits" by_hand
+
+# The key.
+fact "the key is for its owner alone" test "$(stat -c %a alone/key)" = 600
+fact "it is 64 digits and a line end" test "$(grep -cE '^[0-9a-f]{64}$' alone/key) $(stat -c %s alone/key)" = "1 65"
+fact "no two runs have the same" test "$(cat alone/key)" != "$(cat tls/key)"
+fact "it is in no other file of the run, and in no log" \
+  same "$(grep -rlaF "$(cat tls/key)" tls tls.json tls.log)" tls/key
+chmod 644 alone/key
+fact "a key that others may read is 77 at dl-coord" says 77 'chmod 600 .*alone/key' coord -o alone --steps 70 --spawn 1
+fact "and at dl-node" says 77 'chmod 600 alone/key' dl-node --coord 127.0.0.1:1 --key alone/key
+chmod 600 alone/key
+fact "a run whose key was lost makes another" sh -c 'rm tls/key && dl-coord -q --data shards --model "dense 32 relu" --batch 128 -o tls --steps 61 --spawn 1 >/dev/null && test -s tls/key'
+fact "no key: 77 before anything is said" says 77 'DL_KEY_FILE' dl-node --coord 127.0.0.1:1
+fact "--key and --insecure: 64" exits 64 dl-node --coord 127.0.0.1:1 --insecure --key alone/key
+fact "no such key: 66" exits 66 dl-node --coord 127.0.0.1:1 --wait 100ms --key nowhere
+
+# A run that waits for a node, and those who come.
+in_background=exec coord -o run --steps 1000000 --listen 127.0.0.1:0 --nodes 1 --wait 1h >run.json 2>run.log & c=$!
+until_true 10 test -s run/address || exit 70
+address=$(cat run/address)
+port=${address##*:}
+fact "another run's key: 77, with address and file" says 77 "$address and the key in alone/key" \
+  dl-node --coord "$address" --key alone/key
+fact "without a key: 77, with what to do" says 77 'start dl-node with --key FILE' dl-node --coord "$address" --insecure
+fact "a run that goes on keeps its key: 75" exits 75 dl-coord --rekey run
+fact "the coordinator has counted them" grep -q '2 such so far' run.log
+
+crowd=()
+for _ in $(seq 100); do
+  exec {fd}<>"/dev/tcp/127.0.0.1/$port" && crowd+=("$fd")
+  { head -c 3000 /dev/urandom >"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null
+done
+begin=$(date +%s%N)
+dl-node --coord "$address" --key run/key 2>node.log & node=$!
+fact "among 100 idle and 100 garbage connections a node joins" until_true 5 grep -q '"event": *"joined"' run.json
+took=$((($(date +%s%N) - begin) / 1000000))
+fact "within a second (it took $took ms)" test $took -lt $((1000 * ${DL_PATIENCE:-1}))
+for fd in "${crowd[@]}"; do exec {fd}>&-; done
+fact "lines about them are few" test "$(grep -c 'is no node' run.log)" -lt 12
+kill -TERM $node
+wait $node
+
+recorded() {  # a whole session of a node, through a wire that keeps it, and once more from there
+  python3 "$here/replay.py" record "$address" wire.address session &
+  until_true 5 test -s wire.address || return 1
+  dl-node -q --coord "$(cat wire.address)" --key run/key & node=$!
+  until_true 10 sh -c 'test "$(stat -c %s session)" -gt 2000'
+  kill -9 $node; wait $node 2>/dev/null
+  wait $!
+  python3 "$here/replay.py" play "$address" session
+}
+fact "a recorded session, played again, is refused; the answer is shorter than a greeting" recorded
+fact "and the coordinator says so" grep -q 'it does not show the key' run.log
+kill -TERM $c
+wait $c
+fact "--rekey gives a new key" sh -c 'cp run/key old && chmod 600 old && dl-coord -q --rekey run && ! cmp -s run/key old && test "$(stat -c %a run/key)" = 600'
+fact "--rekey where there is no run: 66" exits 66 dl-coord --rekey nowhere
+
+insecure() {
+  in_background=exec coord -q -o open --steps 60 --insecure --listen 127.0.0.1:0 --nodes 1 >open.json 2>open.log & c=$!
+  until_true 10 test -s open/address || return 1
+  says 77 'it speaks without a key' dl-node --coord "$(cat open/address)" --key alone/key || return 1
+  dl-node -q --coord "$(cat open/address)" --insecure && wait $c && same "$(field params_sha256 open.json)" "$wanted"
+}
+fact "a node with a key at a coordinator without one: 77; --insecure on both sides: the same bits" insecure
+finish
