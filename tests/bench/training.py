@@ -105,6 +105,10 @@ CASES = {
     "two nodes, batch 256, against one node": (lambda: ours(256, 2, 8), lambda: ours(256, 1, 8)),
     "two nodes, batch 256, shared memory against TCP": (
         lambda: ours(256, 2, 8), lambda: ours(256, 2, 8, ("--transport", "tcp"))),
+    "two nodes, batch 256, TLS against plain TCP": (
+        lambda: ours(256, 2, 8, ("--transport", "tcp")), lambda: ours(256, 2, 8, ("--transport", "tcp", "--insecure"))),
+    "two nodes, batch 1024, TLS against plain TCP": (
+        lambda: ours(1024, 2, 8, ("--transport", "tcp")), lambda: ours(1024, 2, 8, ("--transport", "tcp", "--insecure"))),
     "two threads, batch 256, against one": (lambda: ours(256, 1, 8, ("--threads", "2")), lambda: ours(256, 1, 8)),
     "eight shards against one, batch 128": (lambda: ours(128, 1, 8), lambda: ours(128, 1, 1)),
 }
