@@ -2,7 +2,10 @@
 #include "data/sharder.h"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <memory>
+#include <thread>
 
 #include "base/error.h"
 #include "data/intake.h"
@@ -186,19 +189,38 @@ std::string manifest_text(const Manifest& manifest) {
 }
 
 std::vector<std::string> verify_shards(const fs::path& directory, const Manifest& manifest) {
-  std::vector<std::string> bad;
-  const auto check = [&](const ShardEntry& entry) {
-    try {
-      (void)open_shard(directory, entry, manifest.schema);
-    } catch (const Error& error) {
-      if (error.code() == Exit::io) throw;
-      bad.emplace_back(error.what());
+  std::vector<const ShardEntry*> entries;
+  for (const auto* part : {&manifest.shards, &manifest.test, &manifest.validation}) {
+    for (const ShardEntry& entry : *part) entries.push_back(&entry);
+  }
+  std::vector<std::string> complaints(entries.size());
+  std::vector<std::exception_ptr> errors(entries.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < entries.size(); i = next++) {
+      try {
+        (void)open_shard(directory, *entries[i], manifest.schema);
+      } catch (const Error& error) {
+        if (error.code() == Exit::io) {
+          errors[i] = std::current_exception();
+        } else {
+          complaints[i] = error.what();
+        }
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
     }
   };
-  for (const ShardEntry& entry : manifest.shards) check(entry);
-  for (const ShardEntry& entry : manifest.test) check(entry);
-  for (const ShardEntry& entry : manifest.validation) check(entry);
-  return bad;
+  std::vector<std::thread> others;
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
+  for (unsigned i = 1; i < threads; ++i) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+  std::erase(complaints, "");
+  return complaints;
 }
 
 }  // namespace dl::data

@@ -3,7 +3,8 @@
 """MB/s of text: dl-shard, which reads, scales and writes shards, beside pandas.read_csv, which only reads.
 
 usage: sharding.py DL_SHARD [MEGABYTES=128] [RUNS=7]
-Runs in turn on one core; prints medians of wall and of processor time, and dl-shard's largest resident memory.
+Runs in turn on one core; prints medians of wall and of processor time, dl-shard's largest resident memory, and
+how fast it verifies what it wrote.
 Exits 77 where pandas is missing.
 """
 import importlib.util
@@ -75,6 +76,10 @@ def main():
             print("%.0f MB, %s: dl-shard %.0f MB/s, pandas %s %.0f MB/s, %.2fx (median of %d pairs)"
                   % (size, what, a, pandas.__version__, b, pairs, runs))
         print("dl-shard's largest resident memory: %.0f MB" % (peak * 1024e-6))
+        shards = os.path.join(scratch, "m")
+        written = sum(entry.stat().st_size for entry in os.scandir(shards)) * 1e-9
+        checks = [timed_child([dl_shard, "-q", "--verify", shards])[0] for _ in range(runs)]
+        print("dl-shard --verify: %.2f GB/s (median of %d)" % (written / statistics.median(checks), runs))
 
 
 main()
