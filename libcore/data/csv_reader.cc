@@ -47,8 +47,8 @@ void CsvReader::open(std::size_t file) {
     const RecordEnd split = take_record();
     if (split != RecordEnd::whole) return;  // empty, or next() will say what is wrong
     if (is_names(record_)) return;
-    if (options_.header.value_or(false)) {
-      fail(Exit::data, "{}: its column names are not those of {}", source_->name(), files_[0]);
+    if (options_.header.value_or(false) || has_all_names(record_)) {
+      fail(Exit::data, "{}: its column names are not those of {}, in the same order", source_->name(), files_[0]);
     }
     at_ = before;
     next_row_ = 1;
@@ -81,6 +81,10 @@ void CsvReader::open(std::size_t file) {
     for (std::size_t i = 0; i < record_.cells.size(); ++i) names_.push_back(std::to_string(i));
     next_row_ = 1;
   }
+}
+
+bool CsvReader::has_all_names(const Record& record) const {
+  return std::is_permutation(record.cells.begin(), record.cells.end(), names_.begin(), names_.end());
 }
 
 bool CsvReader::more() {

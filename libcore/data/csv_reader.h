@@ -73,6 +73,7 @@ class CsvReader : public RowSource {
   [[noreturn]] void refuse_split(RecordEnd split) const;
   [[noreturn]] void refuse_cell(std::uint32_t column, const std::string& cell) const;
   bool is_names(const Record& record) const { return record.cells == names_; }
+  bool has_all_names(const Record& record) const;  // in any order
 
   InputFiles files_;
   CsvOptions options_;

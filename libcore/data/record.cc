@@ -135,15 +135,17 @@ bool tell_header(std::string_view head, bool whole, char separator, std::string_
   for (std::size_t column = 0; column < first.size(); ++column) {
     if (!is_word(first[column]) || is_missing(first[column])) continue;
     std::size_t numbers = 0, words = 0;
+    bool again = false;
     for (std::size_t i = 1; i < records.size(); ++i) {
       const bool there = column < records[i].cells.size();
       if (there && parse_number(records[i].cells[column])) {
         ++numbers;
       } else if (!there || !is_missing(records[i].cells[column])) {
         ++words;
+        again = again || (there && records[i].cells[column] == first[column]);
       }
     }
-    if (numbers > 0 && words == 0) return true;
+    if (numbers > words && !again) return true;
   }
   return false;
 }

@@ -37,8 +37,8 @@ bool is_utf8(const std::string& text);
 char tell_separator(std::string_view head, bool whole);
 
 // Whether the first record names the columns: it contains `label` (where that is not empty), or a cell
-// of it is no number although the same cell of all records below (up to 20) is one or is missing, and
-// at least one is there.
+// of it is a word that is in the same cell of none of the records below (up to 20), most of which, those
+// where it is missing aside, have a number there: a bad cell among numbers does not hide the names.
 bool tell_header(std::string_view head, bool whole, char separator, std::string_view label,
                  const std::vector<std::string>& missing = {});
 

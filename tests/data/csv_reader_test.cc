@@ -89,6 +89,8 @@ TEST_CASE("csv: a header is told by the label's name, or by types that differ fr
   CHECK_FALSE(header_of("inf,2,a\n3,4,b\n"));
   CHECK_FALSE(header_of(",2,a\n3,4,b\n"));
   CHECK_FALSE(header_of("1,2,a\n"));
+  CHECK(header_of("x,kind\nNULL,a\n2,b\n3,a\n"));
+  CHECK_FALSE(header_of("none,a\n1,b\n2,a\nnone,b\n3,a\n"));
   CHECK(header_of("7,8,9\n1,2,3\n", {{}, {}, "8"}));
   CHECK(header_of("7,8,9\n1,2,3\n", {true, {}, ""}));
   CHECK_FALSE(header_of("x,y,z\n1,2,3\n", {false, {}, ""}));
@@ -110,6 +112,17 @@ TEST_CASE("csv: several files are one table, each with its names or only the fir
   });
   CHECK(complaint.code == Exit::data);
   CHECK(test::contains(complaint.text, "other"));
+
+  // The same names in another order would mix the columns.
+  test::write_quickly(dir / "straight", "x,z,kind\n1,2,a\n");
+  test::write_quickly(dir / "turned", "z,x,kind\n2,1,a\n");
+  const auto turned = test::complaint_of([&] {
+    CsvReader reader = open({name("straight"), name("turned")});
+    read_all(reader);
+  });
+  CHECK(turned.code == Exit::data);
+  CHECK(test::contains(turned.text, "turned"));
+  CHECK(test::contains(turned.text, "in the same order"));
 }
 
 TEST_CASE("csv: columns by name, by number from 0, and from the end") {
