@@ -55,12 +55,15 @@ std::vector<ColumnUse> inferred(const CsvReader& reader, const std::vector<std::
 // What a file says of columns that the table has, by name where both have names.
 void overlay(std::vector<ColumnUse>& uses, const CsvReader& reader, const SchemaFile& file,
              const std::string& path) {
+  std::vector<bool> seen(uses.size());
   for (const ColumnUse& said : file.uses) {
     const std::uint32_t column =
         has_name(reader, said.name) ? reader.find_column(said.name) : said.index;
     if (column >= uses.size() || (reader.header() && uses[column].name != said.name)) {
       fail(Exit::data, "{}: there is no column {} in {}", path, shown(said.name), reader.file());
     }
+    if (seen[column]) fail(Exit::data, "{}: column {} stands twice", path, shown(said.name));
+    seen[column] = true;
     uses[column].use = said.use;
     uses[column].indicator = said.indicator;
   }

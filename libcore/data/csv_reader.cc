@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::size_t kBuffer = std::size_t{1} << 20;
 constexpr std::size_t kLongestRow = std::size_t{1} << 28;
+bool is_line_end(char c) { return c == '\n' || c == '\r'; }
+
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
@@ -76,6 +78,8 @@ void CsvReader::open(std::size_t file) {
              shown(name));
       }
     }
+    header_line_ = std::string_view(buffer_).substr(start, behind - start);
+    while (!header_line_.empty() && is_line_end(header_line_.back())) header_line_.pop_back();
     at_ = behind;
   } else {
     for (std::size_t i = 0; i < record_.cells.size(); ++i) names_.push_back(std::to_string(i));
@@ -252,6 +256,9 @@ bool CsvReader::next_fast(double* values, std::string_view& label) {
   }
   if (*p == '\r') ++p;
   if (*p != '\n' || (p >= limit && !last_)) return false;
+  // Files that were joined by a pipe repeat their names; next_slow() passes them over.
+  const char* const line = buffer_.data() + at_;
+  if (header_ && *line == header_line_[0] && std::string_view(line, limit).starts_with(header_line_)) return false;
   at_ = p >= limit ? end_ : static_cast<std::size_t>(p + 1 - buffer_.data());
   row_ = next_row_++;
   if (!missing_numbers_.empty()) drop_missing_numbers(values);
@@ -281,6 +288,7 @@ bool CsvReader::next_slow(double* values, std::string_view& label) {
   if (split == RecordEnd::unfinished) return false;
   if (split != RecordEnd::whole) refuse_split(split);
   if (record_.blank()) return false;
+  if (header_ && is_names(record_)) return false;
   if (record_.cells.size() != names_.size()) {
     fail_row("{}: {} cells, but {} has {}; each row must have as many", place(),
              record_.cells.size(), header_ ? "the header" : "the first row", names_.size());

@@ -32,7 +32,8 @@ struct CellUse {
 
 // Reads files one after the other; every row must have as many cells as the first one. Holds one
 // buffer of at least 1 MiB, more where a single row is longer. Blank lines are passed over. Rows are
-// numbered as lines are, from 1, names and blank lines too. A missing cell is NaN in the row of
+// numbered as lines are, from 1, names and blank lines too. A row that is the header again, as where files
+// were joined, is passed over. A missing cell is NaN in the row of
 // numbers, but a missing label is a BadRow.
 class CsvReader : public RowSource {
  public:
@@ -89,6 +90,7 @@ class CsvReader : public RowSource {
   bool header_ = false;
   char separator_ = ',';
   std::vector<std::string> names_;
+  std::string header_line_;  // as it stands in the first file
   std::vector<CellUse> uses_;
   std::vector<std::int32_t> number_places_;  // by column; -1: its cells are no numbers
   std::unique_ptr<Keys> keys_;               // where a column is the key

@@ -46,6 +46,12 @@ class Intake {
     return layout_.targets > 0 ? row[layout_.cells + target] : label.number;
   }
 
+  // The class of the first row, where no other row has its label.
+  std::optional<std::uint32_t> class_of_first_row_alone() const {
+    if (codes_.empty() || id_counts_[0] != 1 || counts_.samples < 3) return std::nullopt;
+    return codes_[0];
+  }
+
   // From now on this column is the key of its rows, and no feature.
   void turn_into_key(std::uint32_t cell);
 

@@ -176,6 +176,7 @@ Manifest without_shard(Manifest manifest, std::uint32_t held_out) {
   }
   if (count == 1) fail(Exit::usage, "the only shard cannot be held out: nothing is left to train on");
   const auto at = manifest.shards.begin() + held_out;
+  if (at->samples == 0) fail(Exit::data, "shard {} cannot be held out: it is empty, nothing could be judged on it", held_out);
   manifest.test = {*at};
   manifest.shards.erase(at);
   if (manifest.weights.size() == count) manifest.weights.erase(manifest.weights.begin() + held_out);

@@ -44,6 +44,7 @@ class Sharder {
       if (options_.progress) options_.progress({phase_, rows, packed_bytes});
     };
     intake_ = std::make_unique<Intake>(std::move(input), intake);
+    warn_of_header();
     phase_ = Phase::fitting;
     if (options_.by == By::automatic) choose();
     if (whole_rows_) row_keys_.emplace(intake_->schema(), intake_->dictionaries());
@@ -57,6 +58,16 @@ class Sharder {
  private:
   void note(Level level, const std::string& text) const {
     if (options_.note) options_.note(level, text);
+  }
+
+  // Names above columns of words look like any other row.
+  void warn_of_header() const {
+    const Schema& schema = intake_->schema();
+    if (options_.input.header || schema.input.format != "csv" || schema.input.header) return;
+    const auto lonely = intake_->class_of_first_row_alone();
+    if (!lonely) return;
+    note(Level::warning, fmt::format("the first row is taken for data, and no other row is of its class, {}; if it names the columns, say --header yes (else --header no)",
+                                     shown(schema.class_name(*lonely))));
   }
 
   // What --by auto comes to.
@@ -91,11 +102,26 @@ class Sharder {
     Fitter fitter(schema, intake_->dictionaries(), options_.fit);
     part_rows_.resize(options_.shards + 2);
     const bool number = schema.task == Task::regression && schema.targets.size() == 1;
+    const RowLayout& layout = intake_->layout();
+    double weight = 0;
+    std::vector<std::uint64_t> classes(schema.target().classes.size());
     intake_->for_each_row([&](const double* row, const Label& label) {
       const std::uint32_t place = next_place(placement, row, label);
       ++part_rows_[place];
-      if (place < options_.shards) fitter.add(row, number ? std::optional(label.number) : std::nullopt);
+      if (place >= options_.shards) return;
+      fitter.add(row, number ? std::optional(label.number) : std::nullopt);
+      if (!classes.empty()) ++classes[intake_->code_of(label)];
+      if (layout.weight) weight += row[layout.weight_place()];
     });
+    if (layout.weight && !(weight > 0)) {
+      fail(Exit::data, "{}: all training rows weigh 0 (column {}); nothing could be learnt", intake_->counts().name,
+           shown(schema.weight->name));
+    }
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+      if (classes[i] > 0) continue;
+      note(Level::warning, fmt::format("no training row is of class {}: all of its rows are held out; say another --seed",
+                                       shown(schema.target().classes[i])));
+    }
     check_keys();
     fitter.finish(schema);
     for (const std::string& text : fitter.notes(schema)) note(Level::info, text);

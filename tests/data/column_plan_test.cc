@@ -119,6 +119,18 @@ TEST_CASE("columns: a schema file that is not one is refused with its place") {
                        "more than one weight or key"));
 }
 
+TEST_CASE("columns: a schema file that says two things of a column is refused") {
+  const People people;
+  test::write_quickly(people.dir / "s.json",
+                      R"({"format":"dl schema","version":1,"columns":[{"name":"age","index":1,"use":"number"},)"
+                      R"({"name":"age","index":1,"use":"weight"}]})");
+  ColumnWishes w = wishes();
+  w.file = people.dir / "s.json";
+  const auto complaint = test::complaint_of([&] { uses_of(*people.reader, w); });
+  CHECK(complaint.code == Exit::data);
+  CHECK(test::contains(complaint.text, "column 'age' stands twice"));
+}
+
 TEST_CASE("columns: cells lie as the row's layout says") {
   const People people;
   ColumnWishes w = wishes();

@@ -71,6 +71,9 @@ TEST_CASE("manifest: without a shard, that shard is the test part and the others
   CHECK(left.test[0].file == "shard-0001.dls");
   CHECK(left.training_samples() == 7);
   CHECK(test::complaint_of([&] { without_shard(manifest, 3); }).code == Exit::usage);
+  Manifest hollow = manifest;
+  hollow.shards[0].samples = 0;
+  CHECK(test::contains(test::complaint_of([&] { without_shard(hollow, 0); }).text, "it is empty"));
   manifest.shards.resize(1);
   CHECK(test::complaint_of([&] { without_shard(manifest, 0); }).code == Exit::usage);
 }

@@ -236,6 +236,30 @@ TEST_CASE("sharder: a directory that holds a manifest is replaced only by force,
   CHECK(files_in(options.directory) == after);
 }
 
+TEST_CASE("sharder: what is learnt from nothing, and names taken for data, are told") {
+  const test::Scratch dir;
+  ShardOptions options = options_for(dir, "c,d,y\nu,v,p\nv,u,n\nu,u,p\nv,v,n\nu,v,p\nv,u,n\n");
+  std::string said;
+  options.note = [&](Level level, const std::string& text) {
+    if (level == Level::warning) said += text + "\n";
+  };
+  options.test = 0;
+  make_shards(options);
+  CHECK(test::contains(said, "no other row is of its class, 'y'; if it names the columns, say --header yes"));
+  said.clear();
+  options.input.header = true;
+  options.force = true;
+  make_shards(options);
+  CHECK(said.empty());
+
+  ShardOptions weightless = options_for(dir, "1,0,a\n2,0,b\n3,0,a\n4,0,b\n");
+  weightless.directory = dir / "w";
+  weightless.input.columns.weight = "1";
+  const auto complaint = test::complaint_of([&] { make_shards(weightless); });
+  CHECK(complaint.code == Exit::data);
+  CHECK(test::contains(complaint.text, "all training rows weigh 0"));
+}
+
 TEST_CASE("sharder: any number of threads writes the same bytes, and one that fails ends all") {
   Rng rng(3, Purpose::test);
   for (const By by : {By::random, By::stratified, By::weighted}) {

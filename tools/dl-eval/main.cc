@@ -117,6 +117,9 @@ Exit work(const cli::Given& given, const Log& log) {
     return Exit::ok;
   }
   const tool::Judgement judgement = judge(*source, model, loaded);
+  if (!(judgement.score.weight > 0)) {
+    fail(Exit::data, "{}: all rows weigh 0, there is nothing to judge by", source->name());
+  }
   const bool confusion = given.flag("confusion");
   tool::print(json ? tool::json_line(judgement, loaded, confusion)
                    : tool::table(judgement, loaded, confusion));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "options.h"
 
+#include <algorithm>
 #include <array>
 
 #include "data/append.h"
@@ -24,6 +25,7 @@ std::vector<std::string> split(const std::string& list) {
 
 data::ColumnWishes wishes_of(const cli::Given& given) {
   data::ColumnWishes wishes;
+  wishes.missing.clear();
   wishes.labels = given.text("label");
   wishes.ignored = given.text("ignore");
   wishes.categories = given.text("category");
@@ -31,7 +33,10 @@ data::ColumnWishes wishes_of(const cli::Given& given) {
   wishes.indicators = given.text("indicator");
   wishes.weight = given.text("weight");
   wishes.file = given.text("schema");
-  wishes.missing = split(given.text("missing"));
+  for (std::string& text : split(given.text("missing"))) {
+    auto& all = wishes.missing;
+    if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(std::move(text));
+  }
   return wishes;
 }
 
