@@ -34,8 +34,9 @@ OpenedInput open_rows(const Schema& schema, const ShardOptions& options, bool ke
   input.name = options.input.files.at(0);
   input.schema = schema;
   input.dictionaries = known_categories(schema);
-  KnownInput known = open_known(input.schema, input.dictionaries, {options.input.files, options.input.reading},
-                                {options.input.header, options.input.separator, options.input.labels, key});
+  KnownInput known = open_known(
+      input.schema, input.dictionaries, options.input.files,
+      {options.input.header, options.input.separator, options.input.labels, options.input.reading}, key);
   if (!known.targets || known.weights != schema.weight.has_value()) {
     fail(Exit::data, "{}: has no column {}, which the shards have", input.name,
          shown(known.targets ? schema.weight->name : schema.target_name()));

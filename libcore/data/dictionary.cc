@@ -5,12 +5,6 @@
 
 namespace dl::data {
 
-namespace {
-
-constexpr std::size_t kRecent = 64;  // the highest 6 bits of a hash
-
-}  // namespace
-
 Dictionary::Dictionary(const std::vector<std::string>& known) : texts_(known) {
   for (const std::string& text : known) {
     known_.emplace(text, static_cast<std::uint32_t>(known_.size()));
@@ -19,13 +13,7 @@ Dictionary::Dictionary(const std::vector<std::string>& known) : texts_(known) {
 }
 
 std::uint32_t Dictionary::number_of(std::string_view text) {
-  if (text.size() > sizeof(std::uint64_t)) return find(text);
-  std::uint64_t word = 0;
-  for (const char byte : text) word = word << 8 | static_cast<unsigned char>(byte);
-  if (recent_.empty()) recent_.resize(kRecent);
-  Recent& seen = recent_[word * 0x9E3779B97F4A7C15U >> 58];
-  if (seen.word != word || seen.size != text.size()) seen = {word, text.size(), find(text)};
-  return seen.number;
+  return recent_.get(text, [this](std::string_view unseen) { return find(unseen); });
 }
 
 std::uint32_t Dictionary::find(std::string_view text) {

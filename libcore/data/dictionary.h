@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "data/recent_texts.h"
 
 namespace dl::data {
 
@@ -27,24 +27,12 @@ class Dictionary {
   bool overflowed() const { return overflowed_; }  // there were texts that had no room
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-  // Texts of at most 8 bytes that were seen lately, by their bytes: most are few and short.
-  struct Recent {
-    std::uint64_t word = 0;
-    std::size_t size = SIZE_MAX;
-    std::uint32_t number = 0;
-  };
   std::uint32_t find(std::string_view text);
 
   bool closed_ = false, overflowed_ = false;
   std::size_t bytes_ = 0;
-  std::vector<Recent> recent_;  // made when first used: most columns of a wide table are numbers
-  std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> known_;
+  RecentTexts<std::uint32_t> recent_;
+  TextMap<std::uint32_t> known_;
   std::vector<std::string> texts_;  // by number
 };
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "data/array_reader.h"
 #include "data/csv_reader.h"
+#include "data/input_files.h"
 #include "data/libsvm_reader.h"
 
 namespace dl::data {
@@ -18,7 +19,7 @@ std::string shape_text(const std::vector<std::uint32_t>& shape) {
   return text.empty() ? "1" : text;
 }
 
-KnownInput open_array(const Schema& schema, InputFiles files, const KnownOptions& options) {
+KnownInput open_array(const Schema& schema, InputFiles files, const RawOptions& options) {
   auto reader = std::make_unique<ArrayReader>(std::move(files), options.labels);
   const std::uint32_t columns = reader->columns(), wanted = schema.input.columns;
   if (schema.columns[0].width == 1) reader->allow_missing();
@@ -91,7 +92,7 @@ class Places {
 };
 
 KnownInput open_csv(const Schema& schema, std::span<Dictionary> dictionaries, InputFiles files,
-                const KnownOptions& options) {
+                const RawOptions& options, bool key) {
   // A name that is a number may stand in any row; only a word tells a header.
   const std::string& name = schema.columns[0].name;
   const CsvOptions csv{options.header, options.separator ? *options.separator : schema.input.separator,
@@ -122,7 +123,7 @@ KnownInput open_csv(const Schema& schema, std::span<Dictionary> dictionaries, In
   if (opened.weights) {
     uses[places.of(schema.weight->name, schema.weight->index)] = {Use::number, cell++, nullptr};
   }
-  if (options.key && schema.key) {
+  if (key && schema.key) {
     uses[places.of(schema.key->name, schema.key->index)] = {Use::key, cell, nullptr};
   }
   reader->plan(std::move(uses));
@@ -132,12 +133,13 @@ KnownInput open_csv(const Schema& schema, std::span<Dictionary> dictionaries, In
 
 }  // namespace
 
-KnownInput open_known(const Schema& schema, std::span<Dictionary> dictionaries, InputFiles files,
-                      const KnownOptions& options) {
+KnownInput open_known(const Schema& schema, std::span<Dictionary> dictionaries,
+                      std::vector<std::string> names, const RawOptions& options, bool key) {
+  InputFiles files(std::move(names), options.reading);
   const std::string& format = schema.input.format;
   if (format == "idx" || format == "npy") return open_array(schema, std::move(files), options);
   if (format == "libsvm") return open_libsvm(schema, std::move(files));
-  return open_csv(schema, dictionaries, std::move(files), options);
+  return open_csv(schema, dictionaries, std::move(files), options, key);
 }
 
 std::vector<Dictionary> known_categories(const Schema& schema) {

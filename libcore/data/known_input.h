@@ -8,18 +8,18 @@
 #include <string>
 #include <vector>
 
+#include "data/byte_source.h"
 #include "data/dictionary.h"
-#include "data/input_files.h"
 #include "data/row_source.h"
 #include "data/schema.h"
 
 namespace dl::data {
 
-struct KnownOptions {
+struct RawOptions {
   std::optional<bool> header;     // csv: whether files begin with names; unset: told from the data
   std::optional<char> separator;  // csv: unset: the schema's
   std::string labels;             // arrays: file of labels; empty: there are none
-  bool key = false;               // csv: the schema's key column is wanted too
+  ReadOptions reading;
 };
 
 // Rows are laid out as RowLayout says, without the numbers to predict where `targets` is false, and
@@ -34,8 +34,8 @@ struct KnownInput {
 std::vector<Dictionary> known_categories(const Schema& schema);
 
 // Opens the first file and looks at its beginning: 66 where it cannot be read, 65 where it does not fit
-// the schema. `dictionaries` outlive what comes back.
-KnownInput open_known(const Schema& schema, std::span<Dictionary> dictionaries, InputFiles files,
-                      const KnownOptions& options);
+// the schema. `dictionaries` outlive what comes back. `key`: the schema's key column is wanted too (csv).
+KnownInput open_known(const Schema& schema, std::span<Dictionary> dictionaries,
+                      std::vector<std::string> files, const RawOptions& options, bool key = false);
 
 }  // namespace dl::data

@@ -37,14 +37,7 @@ std::string place_of(const RowSource& rows) {
 
 Label Labels::add(std::string_view text, const RowSource& rows) {
   ++count_;
-  if (text.size() > sizeof(std::uint64_t)) return find(text, rows);
-  std::uint64_t word = 0;
-  for (const char byte : text) word = word << 8 | static_cast<unsigned char>(byte);
-  Recent& seen = recent(word);
-  if (seen.word != word || seen.size != text.size() || text.empty()) {
-    seen = {word, text.size(), find(text, rows)};
-  }
-  return seen.label;
+  return recent_.get(text, [&](std::string_view unseen) { return find(unseen, rows); });
 }
 
 Label Labels::find(std::string_view text, const RowSource& rows) {

@@ -2,15 +2,13 @@
 // Labels as they come, and what they turn out to be: classes, or numbers to predict.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "data/recent_texts.h"
 #include "data/row_source.h"
 #include "data/schema.h"
 
@@ -47,26 +45,13 @@ class Labels {
   LabelKind finish(const RowSource& rows) const;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-  // Labels of at most 8 bytes that were seen lately, by their bytes: most are few and short.
-  struct Recent {
-    std::uint64_t word = 0;
-    std::size_t size = 0;
-    Label label;
-  };
-  Recent& recent(std::uint64_t word) { return recent_[word * 0x9E3779B97F4A7C15U >> 58]; }
   Label find(std::string_view text, const RowSource& rows);
   Label look_at(std::string_view text, const RowSource& rows);
 
-  std::array<Recent, 64> recent_;
+  RecentTexts<Label> recent_;
   std::optional<Task> wanted_;
   std::uint64_t count_ = 0;
-  std::unordered_map<std::string, Label, Hash, std::equal_to<>> known_;
+  TextMap<Label> known_;
   std::vector<std::string> texts_;             // by id
   std::vector<std::optional<double>> numbers_; // by id
   bool overflow_ = false, whole_ = true, any_number_ = false;

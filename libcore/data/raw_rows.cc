@@ -14,8 +14,7 @@ struct RawRows::State {
   State(const Schema& its_schema, std::vector<std::string> files, const RawOptions& options)
       : schema(its_schema), layout(RowLayout::of(schema)), dictionaries(known_categories(schema)),
         encoder(schema, dictionaries) {
-    source = open_known(schema, dictionaries, {std::move(files), options.reading},
-                        {options.header, options.separator, options.labels});
+    source = open_known(schema, dictionaries, std::move(files), options);
     values.resize(layout.width());
   }
 

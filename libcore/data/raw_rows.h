@@ -4,21 +4,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "data/byte_source.h"
+#include "data/known_input.h"
 #include "data/schema.h"
 
 namespace dl::data {
-
-struct RawOptions {
-  std::optional<bool> header;        // csv: whether files begin with names; unset: told from the data
-  std::optional<char> separator;     // csv: unset: the schema's
-  std::string labels;                // arrays: file of labels; empty: there are none
-  ReadOptions reading;
-};
 
 // Some rows, transformed; vectors are reused from call to call.
 struct RawChunk {
