@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -26,6 +27,7 @@ struct SumPlan {
   };
   std::vector<Bucket> buckets;        // disjoint element ranges, in the order they are started
   std::uint32_t record_bytes = 0;     // size of every rank's record
+  std::uint64_t message_bytes = 0;    // of the longest Message; 0: there are none
   std::uint32_t ranks() const { return static_cast<std::uint32_t>(parts_of_rank.size()); }
   // Of the full vector: where the last bucket ends.
   std::uint64_t size() const {
@@ -41,7 +43,15 @@ class RoundAborted : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// One rank's end of a group, for one generation. Used by one thread (the training thread).
+// What one rank says to another beside the sums. The tag means what the strategy says.
+struct Message {
+  std::uint32_t from = 0;
+  std::uint64_t tag = 0;
+  Bytes payload;
+};
+
+// One rank's end of a group, for one generation. Used by one thread (the training thread), but for
+// send().
 //
 // A round is: post() once, start() every bucket in order, wait() for buckets, collect() once. A rank
 // may begin its next round when it has waited for everything. Every rank gets the same bits. The
@@ -79,6 +89,15 @@ class Communicator {
   // bytes, which all ranks know beforehand; returns everyone's in rank order. Every rank must call it
   // at the same point. Throws RoundAborted. The view is valid until the next call.
   virtual ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) = 0;
+
+  // Sends a message: the pieces, one after the other, at most message_bytes long. What one rank sends to
+  // another arrives in order; what different ranks send, in any. Takes the bytes before it returns and
+  // does not wait for the receiver, so a strategy must bound what is under way. A rank may send to itself.
+  // Any thread. Throws RoundAborted.
+  virtual void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) = 0;
+  // The message that came first; waits for one, or gives none. One thread at a time, not necessarily the
+  // one that adds. Throws RoundAborted, also when a peer is gone whose message is waited for.
+  virtual std::optional<Message> take(bool wait) = 0;
 };
 
 }  // namespace dl::comm

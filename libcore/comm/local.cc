@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "comm/memory.h"
+#include "comm/message_queue.h"
 #include "comm/parts.h"
 #include "comm/solo.h"
 
@@ -26,7 +27,8 @@ struct LocalGroup::State {
         started(plan.buckets.size()),
         added(plan.buckets.size()),
         records{Bytes(std::size_t{plan.record_bytes} * plan.ranks()),
-                Bytes(std::size_t{plan.record_bytes} * plan.ranks())} {}
+                Bytes(std::size_t{plan.record_bytes} * plan.ranks())},
+        messages(plan.ranks()) {}
 
   void check() const {
     if (aborted) throw RoundAborted(reason);
@@ -37,6 +39,7 @@ struct LocalGroup::State {
     aborted = true;
     reason = why;
     changed.notify_all();
+    for (MessageQueue& queue : messages) queue.abort(why);
   }
 
   const SumPlan plan;
@@ -51,6 +54,7 @@ struct LocalGroup::State {
   std::uint64_t posted = 0;  // posts of all ranks
   Bytes gathered[2];         // by parity of the call
   std::uint64_t given = 0;   // gathers of all ranks
+  std::vector<MessageQueue> messages;  // by receiver
   bool aborted = false;
   std::string reason;
   std::shared_ptr<Alarm> solo = std::make_shared<Alarm>();
@@ -138,6 +142,16 @@ class LocalRank : public Communicator {
     state_->check();
     return all;
   }
+
+  void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) override {
+    {
+      const std::lock_guard lock(state_->mutex);
+      state_->check();
+    }
+    state_->messages.at(to).put(joined(rank_, tag, pieces, state_->plan.message_bytes));
+  }
+
+  std::optional<Message> take(bool wait) override { return state_->messages[rank_].take(wait); }
 
  private:
   std::shared_ptr<State> state_;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "comm/solo.h"
 
+#include "base/error.h"
+
 namespace dl::comm {
 
 Solo::Solo(const SumPlan& plan, std::shared_ptr<Alarm> alarm)
     : buckets_(plan.buckets),
+      message_bytes_(plan.message_bytes),
       sum_(plan.shards, plan.parts_of_rank.at(0)),
       parts_(plan.parts_of_rank.at(0).size()),
       vectors_(parts_ == 1 ? 1 : parts_ + 1, plan.size()),
@@ -30,6 +33,20 @@ ByteView Solo::gather(ByteView mine, std::span<const std::uint32_t>) {
   alarm_->check();
   gathered_.assign(mine.begin(), mine.end());
   return gathered_;
+}
+
+void Solo::send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) {
+  if (to != 0) fail(Exit::bug, "a message to rank {} of a group of one", to);
+  alarm_->check();
+  messages_.put(joined(0, tag, pieces, message_bytes_));
+}
+
+// Nobody else can put one: to wait for it would be to wait for ever.
+std::optional<Message> Solo::take(bool wait) {
+  alarm_->check();
+  std::optional<Message> message = messages_.take(false);
+  if (wait && !message) fail(Exit::bug, "a group of one waits for a message that it has not sent");
+  return message;
 }
 
 }  // namespace dl::comm

@@ -7,6 +7,7 @@
 #include "comm/alarm.h"
 #include "comm/communicator.h"
 #include "comm/memory.h"
+#include "comm/message_queue.h"
 #include "comm/tree_sum.h"
 
 namespace dl::comm {
@@ -26,14 +27,18 @@ class Solo : public Communicator {
   void post(ByteView record) override;
   ByteView collect() override;
   ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override;
+  void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) override;
+  std::optional<Message> take(bool wait) override;
 
  private:
   std::vector<SumPlan::Bucket> buckets_;
+  std::uint64_t message_bytes_;
   TreeSum sum_;
   std::size_t parts_;
   Vectors vectors_;  // the parts; the result behind them where it is not the only part
   std::vector<const float*> at_;
   Bytes record_, gathered_;
+  MessageQueue messages_;  // to itself
   std::shared_ptr<Alarm> alarm_;
 };
 
