@@ -17,12 +17,12 @@ constexpr const char* kFormat = "dl 1";
 constexpr std::size_t kMostNames = 65536;
 
 bool is_own_key(std::string_view key) {
-  return key == "format" || key == "parameters" || key == "slots" || key == "sha256";
+  return key == "format" || key == "parameters" || key == "slots" || key == "extras" || key == "sha256";
 }
 
 bool is_parameter_name(std::string_view name) {
   return !name.empty() && !name.starts_with("optimizer.") && !name.starts_with("cursor.") &&
-         name != "__metadata__";
+         !name.starts_with("state.") && name != "__metadata__";
 }
 
 std::uint64_t elements_of(const TensorShape& tensor) {
@@ -99,6 +99,12 @@ Safetensors views_of(const Checkpoint& checkpoint, const std::string& what) {
   for (std::size_t i = 0; i < checkpoint.slots.size(); ++i) {
     add(checkpoint.slots[i], &checkpoint.slot_names[i]);
   }
+  Json extras = Json::array();
+  for (const auto& [name, values] : checkpoint.extras) {
+    extras.push_back(name);
+    content.tensors.push_back({"state." + name, Dtype::f32, {values.size()}, as_bytes_of(std::span<const float>(values))});
+  }
+  if (!extras.empty()) content.metadata["extras"] = dump_line(extras);
   content.metadata["sha256"] = digest(content, "sha256");
   return content;
 }
@@ -122,6 +128,9 @@ class Reader {
     Checkpoint checkpoint;
     read_parameters(checkpoint);
     for (const std::string& slot : names("slots")) read_slot(checkpoint, slot);
+    if (content_.metadata.contains("extras")) {
+      for (const std::string& name : names("extras")) read_extra(checkpoint, name);
+    }
     for (const auto& [name, tensor] : tensors_) read_cursor(checkpoint, name, *tensor);
     for (const auto& [key, text] : content_.metadata) {
       if (!is_own_key(key)) checkpoint.metadata[key] = parse_json(text, what_ + ": " + key);
@@ -192,6 +201,14 @@ class Reader {
     for (const TensorShape& parameter : checkpoint.tensors) {
       append(flat, take(slot_tensor(slot, parameter.name), &parameter.shape).bytes);
     }
+  }
+
+  void read_extra(Checkpoint& checkpoint, const std::string& name) {
+    const Tensor& tensor = take("state." + name, nullptr);
+    if (tensor.shape.size() != 1) {
+      fail(Exit::data, "{}: tensor state.{} has {} dimensions instead of one", what_, shown(name), tensor.shape.size());
+    }
+    append(checkpoint.extras.emplace_back(name, std::vector<float>()).second, tensor.bytes);
   }
 
   void read_cursor(Checkpoint& checkpoint, const std::string& name, const Tensor& tensor) const {

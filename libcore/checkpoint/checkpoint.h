@@ -23,13 +23,15 @@ struct TensorShape {
 struct Checkpoint {
   // `__metadata__` of the file. safetensors allows only text values there: each member of this object
   // is stored as JSON text: model, schema, options, digests, ... The keys "format" ("dl 1"),
-  // "parameters" and "slots" (names, in order) and "sha256" (digest() in safetensors.h) are the
+  // "parameters", "slots" and, where there are some, "extras" (names, in order) and "sha256" (digest() in safetensors.h) are the
   // file's own: ignored here when writing, absent after reading.
   Json metadata = Json::object();
   std::vector<TensorShape> tensors;             // the parameters, in the order of the flat array
   std::vector<float> parameters;                // flat
   std::vector<std::string> slot_names;          // stored as optimizer.<slot>.<tensor>
   std::vector<std::vector<float>> slots;        // flat, each as long as the parameters
+  // What else a mode of training has to remember, in order: stored as state.<name>, of one dimension.
+  std::vector<std::pair<std::string, std::vector<float>>> extras;
   std::map<std::string, std::uint64_t> cursors; // stored as cursor.<name>, U64 scalars: step, epoch, ...
   std::map<std::string, double> figures;        // stored as cursor.<name>, F64 scalars: best loss, ...
   bool operator==(const Checkpoint&) const = default;

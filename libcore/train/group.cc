@@ -74,4 +74,12 @@ StepTotals read_records(const Group& group, ByteView records) {
   return totals;
 }
 
+void check_finite(const StepTotals& totals, std::uint64_t step) {
+  if (totals.bad_shard == UINT32_MAX) return;
+  fail(Exit::data,
+       "the loss of shard {} is not finite in step {}: nothing of that step is kept; "
+       "a smaller --lr or --clip may help",
+       totals.bad_shard, step);
+}
+
 }  // namespace dl::train

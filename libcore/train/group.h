@@ -40,5 +40,7 @@ struct StepTotals {
   std::uint32_t bad_shard = UINT32_MAX;  // the first one whose loss is not finite
 };
 StepTotals read_records(const Group& group, ByteView records);
+// 65 where a shard's loss is not; nothing of that step may have been applied.
+void check_finite(const StepTotals& totals, std::uint64_t step);
 
 }  // namespace dl::train

@@ -19,7 +19,8 @@
 #include "linalg/arithmetic.h"
 #include "train/cache.h"
 #include "train/replica.h"
-#include "train/sync.h"
+#include "train/state_layout.h"
+#include "train/trainer.h"
 #include "train/training_data.h"
 
 #ifndef DL_VERSION
@@ -234,6 +235,7 @@ class Node {
   } catch (const comm::RoundAborted& aborted) {
     // The group is broken. The coordinator's Pause says so too, unless only we noticed.
     log_.debug("generation {}: {}", start.generation, aborted.what());
+    if (held_apart(work_->config)) work_->replica.forget();
     if (stash_.empty()) client_->send(paused(start.generation));
     return std::nullopt;
   } catch (const Error& error) {
@@ -354,8 +356,8 @@ class Node {
                  end->transport());
       return end;
     };
-    Sync sync(work_->config, work_->replica, work_->data, group, connect, hooks);
-    if (sync.run() == Ending::paused) {
+    Trainer trainer(work_->config, work_->replica, work_->data, group, connect, hooks);
+    if (trainer.run() == Ending::paused) {
       client_->send(paused(group.generation));
       return;
     }
@@ -364,7 +366,7 @@ class Node {
     done.params_sha256 = checkpoint::params_sha256(work_->replica.model().parameters());
     if (group.rank == 0) {
       send_state(coord::StateReason::final_state);
-      done.summary = dump_line(sync.summary());
+      done.summary = dump_line(trainer.summary());
     }
     client_->send(done);
   }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "train/state_layout.h"
 
 namespace dl::train {
 
@@ -20,40 +21,46 @@ Replica::Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, 
   for (std::size_t slot = 0; slot < optim::slot_names(config.optimizer.kind).size(); ++slot) {
     slots_.emplace_back(model_.parameters().size());
   }
+  for (const StateVector& extra : extra_vectors(config)) extras_.emplace_back(extra.floats);
 }
 
 void Replica::begin_at_seed() {
   model_.initialise(config_.seed);
   for (auto& slot : slots_) std::ranges::fill(slot.span(), 0.0F);
+  for (auto& extra : extras_) std::ranges::fill(extra.span(), 0.0F);
   cursor_ = Cursor{};
   has_state_ = true;
 }
 
-std::uint64_t Replica::state_size() const {
-  return model_.parameters().size() * (1 + slots_.size());
-}
+std::uint64_t Replica::state_size() const { return state_floats(config_); }
 
 std::vector<float> Replica::state() const {
   std::vector<float> out;
   out.reserve(state_size());
   const auto parameters = model_.parameters();
   out.insert(out.end(), parameters.begin(), parameters.end());
-  for (const auto& slot : slots_) {
-    const std::span<const float> values = slot.span();
-    out.insert(out.end(), values.begin(), values.end());
+  for (const auto* vectors : {&slots_, &extras_}) {
+    for (const linalg::Buffer& vector : *vectors) {
+      const std::span<const float> values = vector.span();
+      out.insert(out.end(), values.begin(), values.end());
+    }
   }
   return out;
 }
 
 void Replica::load(const Cursor& cursor, std::span<const float> state) {
   if (state.size() != state_size()) {
-    fail(Exit::data, "a state of {} numbers arrived, but this model and optimizer have {}",
+    fail(Exit::data, "a state of {} numbers arrived, but this run has {}",
          state.size(), state_size());
   }
   const std::size_t n = model_.parameters().size();
   std::copy_n(state.data(), n, model_.parameters().data());
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    std::copy_n(state.data() + n * (i + 1), n, slots_[i].data());
+  const float* from = state.data() + n;
+  for (auto* vectors : {&slots_, &extras_}) {
+    for (linalg::Buffer& vector : *vectors) {
+      std::copy_n(from, vector.span().size(), vector.data());
+      from += vector.span().size();
+    }
   }
   cursor_ = cursor;
   has_state_ = true;

@@ -30,7 +30,12 @@ class Replica {
   const Cursor& cursor() const { return cursor_; }
 
   void begin_at_seed();  // step 0
-  // Parameters, then the slots; state_size() floats.
+  void forget() { has_state_ = false; }  // what is here is no state of the run any more
+  // What the mode remembers (train/state_layout.h), by its place there. Its owner is the strategy.
+  std::span<float> extra(std::size_t i) { return extras_[i].span(); }
+  std::span<float> slot(std::size_t i) { return slots_[i].span(); }
+  std::size_t slots() const { return slots_.size(); }
+  // Parameters, the slots, the extras; state_size() floats.
   std::uint64_t state_size() const;
   std::vector<float> state() const;
   void load(const Cursor& cursor, std::span<const float> state);  // 65 where the size is wrong
@@ -44,7 +49,7 @@ class Replica {
   RunConfig config_;
   Workers& workers_;
   nn::Model model_;
-  std::vector<linalg::Buffer> slots_;
+  std::vector<linalg::Buffer> slots_, extras_;
   Cursor cursor_;
   bool has_state_ = false;
 };

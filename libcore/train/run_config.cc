@@ -63,6 +63,7 @@ Json RunConfig::to_json() const {
             {"epochs", epochs},
             {"steps", steps},
             {"mode", mode},
+            {"agreement", agreement.to_json()},
             {"arithmetic", arithmetic},
             {"optimizer", json_of(optimizer)},
             {"schedule", json_of(schedule)},
@@ -89,6 +90,9 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .epochs = o.count("epochs", UINT32_MAX),
                    .steps = o.count("steps", std::uint64_t{1} << 48),
                    .mode = o.text("mode"),
+                   .agreement = o.has("agreement")
+                                    ? AgreementSpec::from_json(o.get("agreement"), what + ": agreement")
+                                    : AgreementSpec{},
                    .arithmetic = o.text("arithmetic"),
                    .optimizer = optimizer_of(o.object("optimizer")),
                    .schedule = schedule_of(o.object("schedule")),

@@ -11,6 +11,7 @@
 #include "nn/model_spec.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "train/agreement_spec.h"
 
 namespace dl::train {
 
@@ -23,7 +24,8 @@ struct RunConfig {
   std::uint64_t batch = 256;    // samples of a step, over all shards
   std::uint64_t epochs = 0;     // 0: `steps` decides
   std::uint64_t steps = 0;      // 0: `epochs` decides
-  std::string mode = "sync";
+  std::string mode = "sync";    // or async, local, pipeline, tensor
+  AgreementSpec agreement;
   std::string arithmetic = "defined";  // or "openblas"
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;        // `total` is filled in from epochs or steps

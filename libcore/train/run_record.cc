@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "train/state_layout.h"
 
 namespace dl::train {
 
@@ -32,10 +33,7 @@ Json RunRecord::to_metadata() const {
           {"options", options}};
 }
 
-std::uint64_t RunRecord::state_floats() const {
-  return config.model_spec().parameter_count() *
-         (1 + optim::slot_names(config.optimizer.kind).size());
-}
+std::uint64_t RunRecord::state_floats() const { return train::state_floats(config); }
 
 checkpoint::Checkpoint to_checkpoint(const RunRecord& record, const std::string& cursor,
                                      std::span<const float> values) {
@@ -45,14 +43,21 @@ checkpoint::Checkpoint to_checkpoint(const RunRecord& record, const std::string&
   out.metadata = record.to_metadata();
   for (const nn::TensorSpec& tensor : spec.tensors()) out.tensors.push_back({tensor.name, tensor.shape});
   out.slot_names = optim::slot_names(record.config.optimizer.kind);
-  if (values.size() != count * (1 + out.slot_names.size())) {
-    fail(Exit::data, "a state of {} numbers, where {} parameters and {} slots of each belong",
-         values.size(), count, out.slot_names.size());
+  if (values.size() != record.state_floats()) {
+    fail(Exit::data, "a state of {} numbers, where {} belong: {} parameters, {} slots of each, and what "
+         "mode {} remembers", values.size(), record.state_floats(), count, out.slot_names.size(),
+         record.config.mode);
   }
   out.parameters.assign(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count));
   for (std::size_t slot = 1; slot <= out.slot_names.size(); ++slot) {
     const auto part = values.subspan(slot * count, count);
     out.slots.emplace_back(part.begin(), part.end());
+  }
+  std::uint64_t at = count * (1 + out.slot_names.size());
+  for (const StateVector& extra : extra_vectors(record.config)) {
+    const auto part = values.subspan(at, extra.floats);
+    out.extras.emplace_back(extra.name, std::vector<float>(part.begin(), part.end()));
+    at += extra.floats;
   }
   const Json where = parse_json(cursor, "cursor");
   if (!where.is_object()) fail(Exit::data, "cursor: an object is wanted");
@@ -88,6 +93,15 @@ Snapshot to_snapshot(const RunRecord& record, const checkpoint::Checkpoint& chec
            checkpoint.tensors[i].shape == tensors[i].shape;
   }
   if (!fits) fail(Exit::data, "{}: its tensors are not those of its model {}", what, shown(theirs.model));
+  const std::vector<StateVector> extras = extra_vectors(record.config);
+  fits = std::equal(extras.begin(), extras.end(), checkpoint.extras.begin(), checkpoint.extras.end(),
+                    [](const StateVector& ours, const auto& its) {
+                      return ours.name == its.first && ours.floats == its.second.size();
+                    });
+  if (!fits) {
+    fail(Exit::data, "{}: it does not have what mode {} with --compress {} remembers", what,
+         record.config.mode, record.config.agreement.compress);
+  }
 
   Snapshot out;
   const auto step = checkpoint.cursors.find("step");
@@ -99,6 +113,9 @@ Snapshot to_snapshot(const RunRecord& record, const checkpoint::Checkpoint& chec
   out.cursor = dump_line(cursor);
   out.values = checkpoint.parameters;
   for (const auto& slot : checkpoint.slots) out.values.insert(out.values.end(), slot.begin(), slot.end());
+  for (const auto& [name, values] : checkpoint.extras) {
+    out.values.insert(out.values.end(), values.begin(), values.end());
+  }
   return out;
 }
 

@@ -23,13 +23,13 @@ struct RunRecord {
   std::string arithmetic;  // "defined", or "openblas-" and the core's name
 
   Json to_metadata() const;
-  std::uint64_t state_floats() const;  // parameters, then the slots
+  std::uint64_t state_floats() const;  // train/state_layout.h
 };
 
 struct Snapshot {
   std::uint64_t step = 0;
   std::string cursor;         // train::Cursor as JSON
-  std::vector<float> values;  // parameters, then the slots
+  std::vector<float> values;  // parameters, the slots, the extras
 };
 
 // Whole numbers of the cursor become U64 scalars, the others F64. 65 where the cursor is not flat

@@ -3,49 +3,33 @@
 // whole group, and every node applies the same update.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
+#include <vector>
 
-#include "comm/communicator.h"
-#include "coord/messages.h"
-#include "train/group.h"
-#include "train/replica.h"
-#include "train/run_config.h"
-#include "train/training_data.h"
+#include "optim/schedule.h"
+#include "train/batch_reader.h"
+#include "train/strategy.h"
 
 namespace dl::train {
 
-enum class Ending { finished, paused };
-
-// What the loop says outwards; called on the training thread.
-struct Hooks {
-  std::function<std::uint32_t()> wanted_bits;             // coord::Signal bits to ask the group for
-  std::function<void(const coord::Progress&)> progress;   // after every step
-  std::function<void(const Json&)> report;                // rank 0 only
-  std::function<void(coord::StateReason)> save;           // rank 0 only: take the replica's state now
-};
-
-// Runs from the replica's step until the run is complete, has stopped early, or the group agreed to
-// pause. `data` must hold this rank's shards; `make_communicator` is called once, with the plan of
-// the sums. Throws comm::RoundAborted when the group breaks: the
-// replica then holds the state of the last applied update. A loss that is not finite is 65.
-class Sync {
+class Sync : public Strategy {
  public:
-  using MakeCommunicator =
-      std::function<std::unique_ptr<comm::Communicator>(const comm::SumPlan& plan)>;
+  explicit Sync(const Seat& seat);
 
-  Sync(const RunConfig& config, Replica& replica, TrainingData& data, const Group& group,
-       const MakeCommunicator& make_communicator, const Hooks& hooks);
-  ~Sync();
-
-  Ending run();
-  // After `finished`: the figures for dl-coord's `done` line.
-  Json summary() const;
+  RoundTotals round(std::uint64_t limit) override;  // one step
+  comm::Communicator& communicator() override { return *comm_; }
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  double apply(const StepTotals& totals);
+
+  const Seat seat_;
+  BatchReader reader_;
+  const std::vector<std::uint32_t> group_sizes_;
+  std::unique_ptr<comm::Communicator> comm_;  // has the gradients
+  std::vector<float*> partials_;
+  optim::ScheduleSpec schedule_;
+  std::vector<double> losses_;
+  Bytes record_;
 };
 
 }  // namespace dl::train

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The promise of the shards, with ranks as threads.
-#include "train/sync.h"
+#include "train/trainer.h"
 
 #include <doctest/doctest.h>
 
@@ -88,7 +88,7 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
                 [&](coord::StateReason reason) {
                   ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
                 }};
-        train::Sync sync(
+        train::Trainer trainer(
             config, replica, data, mine,
             [&](const comm::SumPlan& plan) {
               const std::lock_guard lock(mutex);
@@ -96,8 +96,8 @@ std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting)
               return group->rank(r);
             },
             hooks);
-        out.ending = sync.run();
-        out.summary = sync.summary();
+        out.ending = trainer.run();
+        out.summary = trainer.summary();
         out.state = replica.state();
         out.cursor = replica.cursor();
       } catch (const comm::RoundAborted&) {

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#include "train/state_layout.h"
+
+namespace dl::train {
+
+std::vector<StateVector> extra_vectors(const RunConfig& /*config*/) { return {}; }
+
+std::uint64_t state_floats(const RunConfig& config) {
+  const std::uint64_t slots = optim::slot_names(config.optimizer.kind).size();
+  std::uint64_t floats = config.model_spec().parameter_count() * (1 + slots);
+  for (const StateVector& extra : extra_vectors(config)) floats += extra.floats;
+  return floats;
+}
+
+bool held_apart(const RunConfig& config) {
+  return (config.mode != "sync" && config.mode != "local") || config.agreement.compress != "none";
+}
+
+}  // namespace dl::train

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#include "train/strategy.h"
+
+#include "base/error.h"
+#include "train/sync.h"
+
+namespace dl::train {
+
+std::unique_ptr<Strategy> make_strategy(const Seat& seat) {
+  if (seat.config.mode == "sync") return std::make_unique<Sync>(seat);
+  fail(Exit::usage, "--mode: {} is none that this node knows", shown(seat.config.mode));
+}
+
+}  // namespace dl::train

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// A mode of training (dl-coord --mode): what the ranks of a group agree on, and when. The trainer
+// (train/trainer.h) drives it through a run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "comm/communicator.h"
+#include "train/group.h"
+#include "train/replica.h"
+#include "train/run_config.h"
+#include "train/training_data.h"
+
+namespace dl::train {
+
+// What a strategy works with, all of it borrowed: the same on every rank but for the replica's contents,
+// the shards that `data` holds, and the rank.
+struct Seat {
+  const RunConfig& config;
+  Replica& replica;
+  TrainingData& data;
+  const Group& group;
+  // Meets the other ranks; to be called once.
+  std::function<std::unique_ptr<comm::Communicator>(const comm::SumPlan& plan)> connect;
+  // coord::Signal bits to ask the group for. Throws RoundAborted where the round is not worth its end.
+  std::function<std::uint32_t()> wanted_bits;
+};
+
+// What a round did; the same on every rank but for the times.
+struct RoundTotals {
+  std::uint64_t steps = 0;    // updates applied
+  std::uint64_t samples = 0;  // that they used, over all ranks
+  double loss = 0;            // sums over those samples
+  double weight = 0;
+  std::uint32_t bits = 0;     // coord::Signal: what any rank asked for
+  double busy = 0, wait = 0;  // seconds of this rank
+};
+
+// Before what the state has to be whole: on every rank the parameters (judge), on rank 0 the whole state
+// (save), on every rank the whole state (leave: the group pauses or is done).
+enum class Whole { judge, save, leave };
+
+// Made for one group, and over with it. Used by the training thread. The replica's cursor is the trainer's;
+// the numbers are the strategy's.
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  // Applies at least one and at most `limit` updates from the replica's step on; when it returns, all
+  // ranks have applied the same ones. An update that has begun ends on every rank, or none begins.
+  // Throws comm::RoundAborted when the group breaks: the replica is at the last whole round then, or, in
+  // a run that is held apart (train/state_layout.h), nowhere. A loss that is not finite is 65.
+  virtual RoundTotals round(std::uint64_t limit) = 0;
+
+  // To be called by all ranks at the same point, between rounds.
+  virtual void settle(Whole /*what*/) {}
+
+  // Between rounds: for whatever all ranks do together.
+  virtual comm::Communicator& communicator() = 0;
+};
+
+// The one that config.mode names. 64 where there is none of that name.
+std::unique_ptr<Strategy> make_strategy(const Seat& seat);
+
+}  // namespace dl::train

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include "train/trainer.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "data/sampler.h"
+#include "train/judge.h"
+
+namespace dl::train {
+
+struct Trainer::State {
+  const RunConfig& config;
+  Replica& replica;
+  TrainingData& data;
+  const Group group;
+  const Hooks& hooks;
+  std::unique_ptr<Strategy> strategy;
+  std::uint64_t total_steps;
+  std::uint64_t per_epoch;
+  optim::ScheduleSpec schedule;
+  Cursor ahead;         // the replica's cursor, and what closing an epoch made of it
+  std::uint64_t epoch = 0;              // closed last
+  Json held_out = Json::object();       // what its judgement said: "test_accuracy", ...
+  double busy = 0, wait = 0;
+
+  State(const RunConfig& c, Replica& r, TrainingData& d, const Group& g, const Hooks& h)
+      : config(c),
+        replica(r),
+        data(d),
+        group(g),
+        hooks(h),
+        total_steps(c.total_steps(d.manifest().training_samples())),
+        per_epoch(data::steps_per_epoch(d.manifest().training_samples(), c.batch)),
+        schedule(c.schedule) {
+    schedule.total = total_steps;
+  }
+
+  bool at_border() const { return ahead.step % per_epoch == 0 || ahead.step >= total_steps; }
+  // Updates until something has to be done between two of them.
+  std::uint64_t until_border() const {
+    std::uint64_t limit = std::min(total_steps - ahead.step, per_epoch - ahead.step % per_epoch);
+    if (const std::uint64_t every = config.checkpoint_every; every > 0) {
+      limit = std::min(limit, every - ahead.step % every);
+    }
+    return limit;
+  }
+  bool checkpoint_due() const {
+    return config.checkpoint_every > 0 ? ahead.step % config.checkpoint_every == 0 : at_border();
+  }
+
+  RoundTotals round();
+  void save(coord::StateReason reason);
+  void close_epoch();
+  Json judge_part(std::span<const data::Shard> files, const char* name, double* loss);
+  void report_epoch();
+};
+
+RoundTotals Trainer::State::round() {
+  const std::int64_t begin = monotonic_ns();
+  const RoundTotals totals = strategy->round(until_border());
+  busy += totals.busy;
+  wait += totals.wait;
+  ahead.seconds += seconds_between(begin, monotonic_ns());
+  ahead.step += totals.steps;
+  ahead.samples += totals.samples;
+  ahead.epoch_loss += totals.loss;
+  ahead.epoch_weight += totals.weight;
+  replica.advance(ahead);
+  return totals;
+}
+
+void Trainer::State::save(coord::StateReason reason) {
+  strategy->settle(Whole::save);
+  if (group.rank == 0) hooks.save(reason);
+}
+
+Json Trainer::State::judge_part(std::span<const data::Shard> files, const char* name, double* loss) {
+  const data::Schema& schema = data.manifest().schema;
+  const eval::Score score = judge(replica.model(), files, schema, strategy->communicator());
+  const std::string prefix = std::string(name) + "_";
+  Json json{{prefix + "loss", score.mean_loss()}};
+  if (schema.task == data::Task::classification) {
+    json[prefix + "accuracy"] = score.accuracy();
+  } else {
+    json[prefix + "rmse"] = score.rmse(schema.outputs());
+  }
+  if (loss != nullptr) *loss = score.mean_loss();
+  return json;
+}
+
+void Trainer::State::close_epoch() {
+  epoch = (ahead.step + per_epoch - 1) / per_epoch;
+  const bool last = ahead.step >= total_steps;
+  if (ahead.epoch_weight > 0) ahead.last_loss = ahead.epoch_loss / ahead.epoch_weight;
+  ahead.epoch_loss = ahead.epoch_weight = 0;
+
+  if (last || config.patience > 0 || epoch % std::max<std::uint64_t>(config.eval_every, 1) == 0) {
+    held_out = Json::object();
+    strategy->settle(Whole::judge);
+    if (const auto files = data.validation(); !files.empty()) {
+      double loss = 0;
+      held_out.update(judge_part(files, "validation", &loss));
+      const bool better = !ahead.best_loss || loss < *ahead.best_loss;
+      if (better) {
+        ahead.best_loss = loss;
+        ahead.best_step = ahead.step;
+        ahead.stale_epochs = 0;
+        save(coord::StateReason::best);
+      } else {
+        ++ahead.stale_epochs;
+        ahead.stopped_early = config.patience > 0 && ahead.stale_epochs >= config.patience;
+      }
+    }
+    if (const auto files = data.test(); !files.empty()) {
+      held_out.update(judge_part(files, "test", nullptr));
+    }
+  }
+  if (group.rank == 0) report_epoch();
+}
+
+void Trainer::State::report_epoch() {
+  Json line{{"event", "epoch"},
+            {"epoch", epoch},
+            {"step", ahead.step},
+            {"samples", ahead.samples},
+            {"train_loss", ahead.last_loss},
+            {"lr", optim::learning_rate(schedule, ahead.step > 0 ? ahead.step - 1 : 0)}};
+  line.update(held_out);
+  line["seconds"] = ahead.seconds;
+  hooks.report(line);
+}
+
+Trainer::Trainer(const RunConfig& config, Replica& replica, TrainingData& data, const Group& group,
+                 const MakeCommunicator& make_communicator, const Hooks& hooks)
+    : state_(std::make_unique<State>(config, replica, data, group, hooks)) {
+  State& s = *state_;
+  s.strategy = make_strategy({s.config, s.replica, s.data, s.group, make_communicator, hooks.wanted_bits});
+}
+
+Trainer::~Trainer() = default;
+
+Json Trainer::summary() const {
+  const Cursor& at = state_->ahead;
+  Json json{{"epochs", state_->epoch},
+            {"steps", at.step},
+            {"samples", at.samples},
+            {"seconds", at.seconds},
+            {"samples_per_second", at.seconds > 0 ? static_cast<double>(at.samples) / at.seconds : 0},
+            {"train_loss", at.last_loss}};
+  json.update(state_->held_out);
+  return json;
+}
+
+Ending Trainer::run() {
+  State& s = *state_;
+  s.ahead = s.replica.cursor();
+  if (s.ahead.step > 0 && s.at_border()) s.close_epoch();
+  while (s.ahead.step < s.total_steps && !s.ahead.stopped_early) {
+    const bool first = s.ahead.step == 0;
+    const RoundTotals totals = s.round();
+    if (first && s.group.rank == 0) s.hooks.report({{"event", "first_step"}, {"step", s.ahead.step}});
+    s.hooks.progress({.step = s.ahead.step,
+                      .loss = totals.weight > 0 ? totals.loss / totals.weight : 0,
+                      .samples = s.ahead.samples,
+                      .train_seconds = s.ahead.seconds,
+                      .busy_seconds = s.busy,
+                      .wait_seconds = s.wait});
+    const bool asked = (totals.bits & coord::Signal::kCheckpoint) != 0;
+    if ((asked || s.checkpoint_due()) && s.ahead.step < s.total_steps) {
+      s.save(coord::StateReason::checkpoint);
+    }
+    if ((totals.bits & coord::Signal::kPause) != 0 && s.ahead.step < s.total_steps) {
+      s.strategy->settle(Whole::leave);
+      return Ending::paused;
+    }
+    if (s.at_border()) s.close_epoch();
+  }
+  s.strategy->settle(Whole::leave);
+  return Ending::finished;
+}
+
+}  // namespace dl::train
