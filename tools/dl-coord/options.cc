@@ -12,6 +12,7 @@
 #include "coord/messages.h"
 #include "data/refit.h"
 #include "display.h"
+#include "modes.h"
 #include "train/init.h"
 
 namespace dl::tool {
@@ -120,9 +121,9 @@ cli::Table option_table() {
       .option("hold-out", "K", "train without shard K, and judge on it")
       .flag("refit", "with --hold-out: fit the scaling anew, without shard K")
       .option("patience", "N", "stop after N epochs without a better validation loss; 0: never", "0")
-      .option("mode", "HOW", "how nodes agree: sync", "sync")
-      .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined")
-      .group("Optimizer")
+      .option("arithmetic", "NAME", "defined (the same bits everywhere) or openblas", "defined");
+  add_mode_options(table);
+  table.group("Optimizer")
       .option("optimizer", "NAME", "sgd, momentum, nesterov, adam or adamw", "sgd")
       .option("lr", "F", "learning rate [0.1; adam and adamw 0.001]")
       .option("momentum", "F", "of momentum and nesterov", "0.9")
@@ -184,7 +185,6 @@ Options read_options(const cli::Given& given) {
   read_duration(given, config);
   config.batch = given.count("batch", 1, UINT32_MAX);
   config.seed = given.count("seed", 0, std::uint64_t{1} << 53);
-  config.mode = given.choice("mode", {"sync"});
   config.arithmetic = given.choice("arithmetic", {"defined", "openblas"});
   config.optimizer = optimizer(given);
   config.schedule = schedule(given, config.optimizer.kind);
@@ -249,6 +249,7 @@ Options read_options(const cli::Given& given) {
   std::string source;
   const std::string text = model_text(given.text("model"), source);
   config.model = nn::parse_model(text, source, config.ends).text();
+  read_mode(given, config);
   if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());
@@ -286,6 +287,12 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };
+  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum", "max_staleness",
+                          "delay_compensation", "blocks"}) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    out.emplace_back("--" + name, plain(json.at("agreement").at(key)));
+  }
   nested("optimizer", "kind", "--optimizer");
   nested("schedule", "lr", "--lr");
   nested("optimizer", "momentum", "--momentum");

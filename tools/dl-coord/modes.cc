@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "modes.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace dl::tool {
+
+namespace {
+
+// A mode, and the options that no other one knows.
+struct Mode {
+  const char* name;
+  std::vector<const char*> options;
+};
+
+const std::vector<Mode>& modes() {
+  static const std::vector<Mode> all = {
+      {"sync", {}},
+  };
+  return all;
+}
+
+// Options that belong to a mode of which there may be none here.
+constexpr const char* kBound[] = {"local-steps",   "outer-lr",           "outer-momentum",
+                                  "max-staleness", "delay-compensation", "blocks"};
+
+void check_bound_options(const cli::Given& given, const Mode& mode) {
+  for (const char* option : kBound) {
+    if (!given.has(option)) continue;
+    const bool known = std::any_of(mode.options.begin(), mode.options.end(),
+                                   [&](const char* its) { return std::string(its) == option; });
+    if (!known) fail(Exit::usage, "--{} says nothing in --mode {}", option, mode.name);
+  }
+}
+
+}  // namespace
+
+void add_mode_options(cli::Table& table) {
+  std::string names;
+  for (const Mode& mode : modes()) names += (names.empty() ? "" : ", ") + std::string(mode.name);
+  table.group("Agreement")
+      .option("mode", "HOW", "how nodes agree: " + names, "sync")
+      .option("compress", "HOW", "of what nodes exchange: none", "none")
+      .option("groups", "G", "groups of shards that are compressed together", "4")
+      .option("local-steps", "H", "local: steps of a shard between two averages", "8")
+      .option("outer-lr", "F", "local: of the step to the new average", "1")
+      .option("outer-momentum", "F", "local: of that step", "0")
+      .option("max-staleness", "K|inf", "async: steps ahead of the slowest", "4")
+      .option("delay-compensation", "F", "async: lambda; 0: none", "0")
+      .option("blocks", "B", "tensor: blocks of hidden units", "8");
+}
+
+void read_mode(const cli::Given& given, train::RunConfig& config) {
+  std::vector<std::string> names;
+  for (const Mode& mode : modes()) names.emplace_back(mode.name);
+  config.mode = given.choice("mode", names);
+  const auto mode = std::find_if(modes().begin(), modes().end(), [&](const Mode& m) { return m.name == config.mode; });
+  check_bound_options(given, *mode);
+
+  train::AgreementSpec& spec = config.agreement;
+  spec.compress = given.choice("compress", {"none"});
+  if (given.has("groups") && spec.compress == "none") fail(Exit::usage, "--groups goes with --compress");
+  spec.groups = static_cast<std::uint32_t>(given.count("groups", 1, 65536));
+  spec.local_steps = given.count("local-steps", 1, 1'000'000);
+  spec.outer_lr = given.positive("outer-lr", 100);
+  spec.outer_momentum = given.number("outer-momentum", 0, 1);
+  if (spec.outer_momentum >= 1) fail(Exit::usage, "--outer-momentum: {} is not below 1", given.text("outer-momentum"));
+  if (given.text("max-staleness") == "inf") {
+    spec.max_staleness.reset();
+  } else {
+    spec.max_staleness = given.count("max-staleness", 0, 1'000'000);
+  }
+  spec.delay_compensation = given.number("delay-compensation", 0, 1e6);
+  spec.blocks = static_cast<std::uint32_t>(given.count("blocks", 1, 4096));
+}
+
+}  // namespace dl::tool

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// What --mode and its companions say, as values.
+#pragma once
+
+#include "cli.h"
+#include "train/run_config.h"
+
+namespace dl::tool {
+
+void add_mode_options(cli::Table& table);
+
+// Fills in mode and agreement; the model must be known. 64 where an option belongs to another mode, or the
+// model cannot be trained that way.
+void read_mode(const cli::Given& given, train::RunConfig& config);
+
+}  // namespace dl::tool
