@@ -10,7 +10,12 @@
 
 namespace dl::comm {
 
-inline constexpr std::size_t kBlock = 128;  // elements that share a scale in int8
+inline constexpr std::size_t kBlock = 128;      // elements that share a scale in int8
+inline constexpr std::size_t kPeakBlock = 256;  // elements that have kPeakLanes peaks
+inline constexpr std::size_t kPeakLanes = 16;
+inline constexpr std::size_t peaks_of(std::size_t size) {
+  return (size + kPeakBlock - 1) / kPeakBlock * kPeakLanes;
+}
 
 // Where the random numbers of a range of elements come from: block b of the range takes the 16 blocks
 // Philox(counter {16 b + lane, begin, group, step}, key {seed, purpose}), lane = 0 .. 15. Of word j of lane l,
@@ -38,10 +43,11 @@ struct CodecKernels {
   bool (*int8_decode)(const std::byte* code, float* out, std::size_t size);
 
   // velocity = fma(momentum, velocity, gradient); residual += velocity, or with `nesterov`
-  // residual += fma(momentum, velocity, gradient). The largest magnitude of residual, as its bits.
-  std::uint32_t (*accumulate)(float momentum, bool nesterov, const float* gradient, float* velocity,
-                              float* residual, std::size_t size);
-  // residual += gradient; the same answer.
+  // residual += fma(momentum, velocity, gradient). Where velocity is null: residual += gradient. For each block of 256
+  // elements, 16 peaks: number l is the largest magnitude, as its bits, of the block's elements i with i % 16 = l.
+  void (*accumulate)(float momentum, bool nesterov, const float* gradient, float* velocity, float* residual,
+                     std::uint32_t* peaks, std::size_t size);
+  // residual += gradient; the largest magnitude of residual, as its bits.
   std::uint32_t (*add)(const float* gradient, float* residual, std::size_t size);
 
   // The dot product in 16 lanes, element i in lane i % 16, each a chain of fma in index order; then lane j + lane

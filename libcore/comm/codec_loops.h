@@ -20,7 +20,7 @@ using u64 = std::uint64_t;
 
 constexpr u32 kMagnitude = 0x7FFFFFFF;
 constexpr u32 kInfinity = 0x7F800000;  // magnitudes from here on are no finite numbers
-constexpr std::size_t kLanes = 16;
+constexpr std::size_t kLanes = kPeakLanes;
 constexpr float kMostScale = 0x1p120F;  // of int8, so that 127 of it is a number
 
 inline u32 bits_of(float x) { return __builtin_bit_cast(u32, x); }
@@ -184,22 +184,52 @@ bool int8_decode(const std::byte* code, float* out, std::size_t size) {
   return true;
 }
 
-template <bool nesterov>
-u32 accumulate_loop(float momentum, const float* __restrict gradient, float* __restrict velocity,
-                    float* __restrict residual, std::size_t size) {
-  u32 most = 0;
-  for (std::size_t i = 0; i < size; ++i) {
+enum class Momentum { none, plain, nesterov };
+
+// One element of accumulate(): its magnitude.
+template <Momentum kind>
+inline u32 accumulate_one(float momentum, const float* __restrict gradient, float* __restrict velocity,
+                          float* __restrict residual, std::size_t i) {
+  if constexpr (kind == Momentum::none) {
+    residual[i] += gradient[i];
+  } else {
     velocity[i] = __builtin_fmaf(momentum, velocity[i], gradient[i]);
-    residual[i] += nesterov ? __builtin_fmaf(momentum, velocity[i], gradient[i]) : velocity[i];
-    most = larger(most, bits_of(residual[i]) & kMagnitude);
+    residual[i] += kind == Momentum::nesterov ? __builtin_fmaf(momentum, velocity[i], gradient[i]) : velocity[i];
   }
-  return most;
+  return bits_of(residual[i]) & kMagnitude;
 }
 
-u32 accumulate(float momentum, bool nesterov, const float* gradient, float* velocity, float* residual,
-               std::size_t size) {
-  return nesterov ? accumulate_loop<true>(momentum, gradient, velocity, residual, size)
-                  : accumulate_loop<false>(momentum, gradient, velocity, residual, size);
+template <Momentum kind>
+void accumulate_loop(float momentum, const float* __restrict gradient, float* __restrict velocity,
+                     float* __restrict residual, u32* __restrict peaks, std::size_t size) {
+  std::size_t at = 0;
+  for (; at < size; at += kPeakBlock, peaks += kLanes) {
+    u32 most[kLanes] = {};
+    if (size - at >= kPeakBlock) {
+      for (std::size_t i = at; i < at + kPeakBlock; i += kLanes) {
+        for (std::size_t j = 0; j < kLanes; ++j) {
+          most[j] = larger(most[j], accumulate_one<kind>(momentum, gradient, velocity, residual, i + j));
+        }
+      }
+    } else {
+      for (std::size_t i = at; i < size; ++i) {
+        const std::size_t j = (i - at) % kLanes;
+        most[j] = larger(most[j], accumulate_one<kind>(momentum, gradient, velocity, residual, i));
+      }
+    }
+    __builtin_memcpy(peaks, most, sizeof most);
+  }
+}
+
+void accumulate(float momentum, bool nesterov, const float* gradient, float* velocity, float* residual, u32* peaks,
+                std::size_t size) {
+  if (velocity == nullptr) {
+    accumulate_loop<Momentum::none>(0, gradient, nullptr, residual, peaks, size);
+  } else if (nesterov) {
+    accumulate_loop<Momentum::nesterov>(momentum, gradient, velocity, residual, peaks, size);
+  } else {
+    accumulate_loop<Momentum::plain>(momentum, gradient, velocity, residual, peaks, size);
+  }
 }
 
 float dot(const float* a, const float* b, std::size_t size) {

@@ -2,7 +2,6 @@
 #include "comm/topk.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -15,44 +14,57 @@ namespace dl::comm {
 namespace {
 
 constexpr std::uint32_t kInfinity = 0x7F800000;
-constexpr unsigned kShift = 19;  // magnitudes are counted by exponent and four bits of the fraction
-constexpr std::size_t kBins = std::size_t{1} << (31 - kShift);
-
 std::uint32_t magnitude(float x) { return std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFF; }
+
+// The largest number that at least `count` of these, which are more than 0, reach.
+std::uint32_t reached_by(std::vector<std::uint32_t> numbers, std::size_t count) {
+  const auto last = numbers.begin() + static_cast<std::ptrdiff_t>(count - 1);
+  std::nth_element(numbers.begin(), last, numbers.end(), std::greater<>());
+  return *last;
+}
+
+// A magnitude that at least `count` elements reach, by counting them in bins: exponent and five bits of the fraction.
+std::uint32_t floor_by_bins(std::span<const float> values, std::size_t count) {
+  constexpr unsigned kShift = 18;
+  std::vector<std::uint32_t> bins(std::size_t{1} << (31 - kShift));
+  for (const float x : values) ++bins[magnitude(x) >> kShift];
+  std::size_t bin = bins.size();
+  for (std::size_t found = 0; found < count;) found += bins[--bin];
+  return static_cast<std::uint32_t>(bin << kShift);
+}
 
 }  // namespace
 
-void choose_largest(std::span<const float> values, std::size_t count, std::vector<std::uint32_t>& out) {
-  out.clear();
-  if (count == 0) return;
-  std::array<std::uint32_t, kBins> bins{};
-  for (const float x : values) ++bins[magnitude(x) >> kShift];
-  std::size_t bin = kBins;
-  std::size_t above = 0;  // elements in the bins above
-  while (above + bins[--bin] < count) above += bins[bin];
-
-  // The last one that is chosen lies in this bin.
-  std::vector<std::uint32_t> close;
-  close.reserve(bins[bin]);
-  for (const float x : values) {
-    if (magnitude(x) >> kShift == bin) close.push_back(magnitude(x));
-  }
-  const auto last = close.begin() + static_cast<std::ptrdiff_t>(count - above - 1);
-  std::nth_element(close.begin(), last, close.end(), std::greater<>());
-  const std::uint32_t threshold = *last;
-  std::size_t equals = count - above;
-  for (const std::uint32_t m : close) equals -= m > threshold ? 1 : 0;
-
-  out.reserve(count);
-  for (std::uint32_t i = 0; i < values.size(); ++i) {
-    const std::uint32_t m = magnitude(values[i]);
-    if (m < threshold) continue;
-    if (m == threshold) {
-      if (equals == 0) continue;
-      --equals;
+// First a magnitude that enough elements reach, then those that reach it, then the largest of these. Where few are
+// wanted, the peaks tell where to look: `count` peaks are as many elements.
+std::vector<std::uint32_t> choose_largest(std::span<const float> values, std::span<const std::uint32_t> peaks,
+                                          std::size_t count) {
+  std::vector<std::uint32_t> out;
+  if (count == 0) return out;
+  const bool few = count <= peaks.size() / 4;
+  const std::uint32_t least = few ? reached_by({peaks.begin(), peaks.end()}, count) : floor_by_bins(values, count);
+  std::vector<std::uint32_t> magnitudes;
+  for (std::size_t at = 0, block = 0; at < values.size(); at += kPeakBlock, ++block) {
+    const auto of_block = peaks.subspan(block * kPeakLanes, kPeakLanes);
+    if (*std::ranges::max_element(of_block) < least) continue;
+    const std::size_t end = std::min(values.size(), at + kPeakBlock);
+    for (std::size_t i = at; i < end; ++i) {
+      if (magnitude(values[i]) < least) continue;
+      out.push_back(static_cast<std::uint32_t>(i));
+      magnitudes.push_back(magnitude(values[i]));
     }
-    out.push_back(i);
   }
+  const std::uint32_t threshold = reached_by(magnitudes, count);
+  auto equals = count - static_cast<std::size_t>(std::ranges::count_if(
+                            magnitudes, [&](std::uint32_t m) { return m > threshold; }));
+  std::erase_if(out, [&](std::uint32_t i) {
+    const std::uint32_t m = magnitude(values[i]);
+    if (m != threshold) return m < threshold;
+    if (equals == 0) return true;
+    --equals;
+    return false;
+  });
+  return out;
 }
 
 TopK::TopK(const CodecSettings& settings)
@@ -71,12 +83,11 @@ bool TopK::encode(const CodePlace& place, std::span<const float> gradient, const
   const CodecKernels& kernels = best_codec_kernels();
   const std::size_t size = gradient.size();
   float* const residual = feedback.residual.data();
-  const std::uint32_t most =
-      has_velocity() ? kernels.accumulate(momentum_, nesterov_, gradient.data(), feedback.velocity.data(), residual, size)
-                     : kernels.add(gradient.data(), residual, size);
-  if (most >= kInfinity) return false;
-  std::vector<std::uint32_t> indices;
-  choose_largest(feedback.residual, chosen(size, place.round), indices);
+  std::vector<std::uint32_t> peaks(peaks_of(size));
+  kernels.accumulate(momentum_, nesterov_, gradient.data(), has_velocity() ? feedback.velocity.data() : nullptr,
+                     residual, peaks.data(), size);
+  if (std::ranges::any_of(peaks, [](std::uint32_t peak) { return peak >= kInfinity; })) return false;
+  const auto indices = choose_largest(feedback.residual, peaks, chosen(size, place.round));
   std::byte* values = code.data() + sizeof(std::uint32_t) * indices.size();
   std::memcpy(code.data(), indices.data(), sizeof(std::uint32_t) * indices.size());
   for (const std::uint32_t i : indices) {

@@ -27,7 +27,8 @@ class TopK final : public Codec {
 };
 
 // The indices of the `count` elements of largest magnitude, ascending; among equal ones the first. All values must
-// be finite, `count` at most their number.
-void choose_largest(std::span<const float> values, std::size_t count, std::vector<std::uint32_t>& out);
+// be finite, `count` at most their number, `peaks` what accumulate() says of them (comm/codec_kernels.h).
+std::vector<std::uint32_t> choose_largest(std::span<const float> values, std::span<const std::uint32_t> peaks,
+                                          std::size_t count);
 
 }  // namespace dl::comm
