@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/directory.h"
 #include "base/error.h"
 
 namespace dl {
@@ -22,6 +23,12 @@ Exit exit_for_create(int error_number) {
   return error_number == EMFILE || error_number == ENFILE ? Exit::io : Exit::cannot_create;
 }
 
+fs::path parent_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+}  // namespace
+
 void sync_directory(const fs::path& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) fail_errno(Exit::io, errno, directory.string());
@@ -30,12 +37,6 @@ void sync_directory(const fs::path& directory) {
   ::close(fd);
   if (result != 0) fail_errno(Exit::io, error_number, directory.string() + ": fsync");
 }
-
-fs::path parent_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
-}  // namespace
 
 AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
   static std::atomic<unsigned> serial{0};  // two files of one process under one name

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 
@@ -73,11 +73,7 @@ void point_latest(const fs::path& directory, const std::string& name) {
   if (::rename(fresh.c_str(), latest.c_str()) != 0) {
     fail_errno(Exit::cannot_create, errno, latest.string() + ": rename");
   }
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const int result = fd < 0 ? -1 : ::fsync(fd);
-  const int error_number = errno;
-  if (fd >= 0) ::close(fd);
-  if (result != 0) fail_errno(Exit::io, error_number, directory.string() + ": fsync");
+  sync_directory(directory);
 }
 
 }  // namespace

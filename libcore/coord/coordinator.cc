@@ -270,8 +270,18 @@ void Coordinator::take(const event::Written& event) {
   if (phase_ == Phase::saving && written_step_ >= writing_step_) end_as_planned();
 }
 
+// The checkpoint before it stays, and training goes on, unless this one was the last chance.
 void Coordinator::take(const event::WriteFailed& event) {
-  end(static_cast<int>(event.code), event.text, "the coordinator cannot write: " + event.text);
+  out_.push_back(action::Announce{Json{{"event", "write_failed"}, {"step", event.step}, {"reason", event.text}}});
+  if (event.code != Exit::io && event.code != Exit::cannot_create) {  // not the disk: the state is no good
+    end(static_cast<int>(event.code), event.text, event.text);
+    return;
+  }
+  const bool newest = event.reason != StateReason::best && static_cast<std::int64_t>(event.step) == writing_step_;
+  if (!newest) return;
+  writing_step_ = written_step_;
+  if (event.reason != StateReason::final_state && phase_ != Phase::saving) return;
+  end(static_cast<int>(Exit::io), event.text, "the coordinator cannot write: " + event.text);
 }
 
 void Coordinator::take(const event::DataFailed& event) {

@@ -60,9 +60,11 @@ struct Written {  // a Write action is on disk
   StateReason reason = StateReason::asked;
   std::string path;
 };
-struct WriteFailed {
-  Exit code = Exit::io;
+struct WriteFailed {  // what was there before it stays
+  std::uint64_t step = 0;
+  StateReason reason = StateReason::asked;
   std::string text;
+  Exit code = Exit::io;
 };
 struct DataFailed {  // a file of the data cannot be read here any more
   Exit code = Exit::no_input;
@@ -120,6 +122,10 @@ struct Finish {
 using Action = std::variant<action::Send, action::Close, action::Keep, action::Serve,
                             action::Write, action::Announce, action::Live, action::Finish>;
 
+// What follows when a member of the group is lost: the others go on without it, as soon as they are
+// Plan::min_nodes; they wait until they are Plan::nodes again; or the run is saved and ends with 69.
+enum class OnLoss { go_on, wait, stop };
+
 struct Plan {  // what a coordinator is told at its birth
   std::string run_id;
   std::string config;           // for Welcome
@@ -132,6 +138,7 @@ struct Plan {  // what a coordinator is told at its birth
   std::uint64_t seed = 1;       // of a random assignment
   std::uint32_t nodes = 1;      // for the first group
   std::uint32_t min_nodes = 1;  // for later ones
+  OnLoss on_loss = OnLoss::go_on;
   std::uint32_t generation = 1; // the first one: above all that the run has had before
   std::int64_t kept_step = -1;  // of the checkpoint that the run goes on from
   std::int64_t wait_ns = 60'000'000'000;

@@ -38,7 +38,8 @@ std::vector<NodeId> Coordinator::ready_nodes() const {
 }
 
 std::uint32_t Coordinator::needed() const {
-  return std::max(1U, started_ ? plan_.min_nodes : std::max(plan_.nodes, plan_.min_nodes));
+  const bool all = !started_ || plan_.on_loss == OnLoss::wait;
+  return std::max(1U, all ? std::max(plan_.nodes, plan_.min_nodes) : plan_.min_nodes);
 }
 
 // The ranks of the group that was stay until the next Start: they name who is lost in between.

@@ -29,6 +29,9 @@ void Coordinator::lose(const std::vector<std::pair<NodeId, std::string>>& lost) 
                               {"generation", generation_},
                               {"step", node.progress.step}}});
   }
+  if (member && plan_.on_loss == OnLoss::stop && !ending_) {
+    ending_ = Ending{static_cast<int>(Exit::unavailable), "a node was lost, and --on-loss is stop"};
+  }
   if (phase_ == Phase::forming && any) {
     deadline_ns_ = now_ + plan_.wait_ns;
     proceed();

@@ -67,7 +67,10 @@ Ended Server::run(ServerSettings settings) {
   settings_ = std::move(settings);
   kept_ = settings_->kept;
   coordinator_.emplace(settings_->plan, monotonic_ns());
-  writer_ = std::make_unique<Writer>(loop_, settings_->write, [this](const Event& e) { tell(e); });
+  writer_ = std::make_unique<Writer>(loop_, settings_->write, [this](const Event& e) {
+    if (const auto* failed = std::get_if<event::WriteFailed>(&e)) not_kept(failed->text);
+    tell(e);
+  });
   const std::int64_t dead_after_ms = settings_->plan.dead_after_ns / 1'000'000;
   tick_every_ = net::Milliseconds(std::clamp<std::int64_t>(dead_after_ms / 6, 1, 100));
   tick();
@@ -291,9 +294,9 @@ void Server::act(const action::Write& action) {
 
 void Server::act(const action::Announce& action) {
   try {
-    settings_->announce(action.json);
+    settings_->announce(action.json, *coordinator_);
   } catch (const Error& error) {
-    events_.push_back(event::WriteFailed{error.code(), error.what()});
+    not_kept(error.what());
   }
 }
 
@@ -303,6 +306,10 @@ void Server::act(const action::Live& action) {
 
 void Server::act(const action::Finish& action) {
   ended_ = Ended{action.code, action.text};
+  if (action.code == 0 && !not_kept_.empty()) {
+    ended_ = Ended{static_cast<int>(Exit::io),
+                   fmt::format("the run is complete, but not all of it could be written ({} times): {}", not_kept_times_, not_kept_)};
+  }
   peers_.clear();  // those that have not said who they are
   tick_.cancel();
   beat_.cancel();
@@ -315,6 +322,13 @@ void Server::act(const action::Finish& action) {
   }
   patience_.after(kChildrenLeave, [this] { loop_.stop(); });
   leave_when_all_gone();
+}
+
+// A disk that is full is no reason to stop training. Said once, then ever more rarely.
+void Server::not_kept(const std::string& text) {
+  if (not_kept_.empty()) not_kept_ = text;
+  if (!std::has_single_bit(++not_kept_times_)) return;
+  log_.error("{}: training goes on ({} such so far)", text, not_kept_times_);
 }
 
 void Server::leave_when_all_gone() {

@@ -28,7 +28,8 @@ struct ServerSettings {
   std::shared_ptr<const Files> files;  // that nodes may fetch; or none
   std::int64_t deadline_ns = 0;  // monotonic: at this time the run is saved, and ends with 75; 0: never
   // All but `write` are called on the loop's thread and must not take long.
-  std::function<void(const Json& event)> announce;
+  // `now`: the coordinator as it stands right after the event.
+  std::function<void(const Json& event, const Coordinator& now)> announce;
   std::function<void(const Progress& progress)> live;
   std::function<void(const Json& status)> status;  // once a second; may be empty
   Writer::Write write;
@@ -56,7 +57,8 @@ class Server {
 
   // Runs the loop until the run has ended and everyone was told. SIGTERM and SIGINT: the step is
   // finished, saved, and the run ends with 128+n; the second one ends it at once. SIGUSR1: writes a
-  // checkpoint.
+  // checkpoint. Where a file of the run could not be written, training goes on, and a run that would end
+  // with 0 ends with 74.
   Ended run(ServerSettings settings);
 
  private:
@@ -91,6 +93,7 @@ class Server {
   void act(const action::Live& action);
   void act(const action::Finish& action);
   void leave_when_all_gone();
+  void not_kept(const std::string& text);
   Json status() const;
 
   net::Loop& loop_;
@@ -106,6 +109,8 @@ class Server {
   bool acting_ = false, stop_asked_ = false, late_ = false, children_left_ = false;
   std::int64_t status_ns_ = 0;
   std::optional<Ended> ended_;
+  std::string not_kept_;  // the first thing that could not be written
+  std::uint64_t not_kept_times_ = 0;
   std::unique_ptr<Children> children_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<net::Signals> signals_;

@@ -55,9 +55,9 @@ Event Writer::write(const Job& job) const {
   try {
     return event::Written{job.state->step, job.reason, write_(*job.state, job.reason, job.arithmetic)};
   } catch (const Error& error) {
-    return event::WriteFailed{error.code(), error.what()};
+    return event::WriteFailed{job.state->step, job.reason, error.what(), error.code()};
   } catch (const std::exception& error) {
-    return event::WriteFailed{Exit::io, error.what()};
+    return event::WriteFailed{job.state->step, job.reason, error.what()};
   }
 }
 

@@ -44,6 +44,8 @@ told README.md man/dl.7 < <(
 told README.md man/dl.7 man/dl-eval.1 < <(zcat digits.csv.gz | head -n 3 | dl-eval run --data - --predict)
 told man/dl-eval.1 < <(dl-eval run --data digits)
 told man/dl-eval.1 < <(dl-eval --fail-under 0.99 run 2>&1 >/dev/null)
+# How many checkpoints a slow disk left out is not said beforehand.
+told man/dl-eval.1 < <(dl-eval --audit run | grep -v ^ledger)
 dl-shard -q -o eight digits.csv.gz >/dev/null
 told man/dl-coord.1 < <(train eight --model 'dense 64 relu' -o short --spawn 2 --epochs 4 | sed 's/short/run/')
 

@@ -22,7 +22,7 @@ class Stage {
     settings.state_floats = kFakeFloats;
     settings.kept = std::move(kept);
     settings.files = std::move(files);
-    settings.announce = [this](const Json& event) {
+    settings.announce = [this](const Json& event, const coord::Coordinator&) {
       const std::lock_guard lock(mutex_);
       events_.push_back(event);
       changed_.notify_all();

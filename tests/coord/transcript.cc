@@ -91,8 +91,12 @@ Event event_of(const std::string& line) {
   if (verb == "checkpoint") return event::CheckpointAsked{};
   if (verb == "stop") return event::StopAsked{words.number<int>(), "asked to stop"};
   if (verb == "write-failed") {
+    const StateReason reason = reason_of(words.next());
+    words.expect("step");
+    const auto step = words.number<std::uint64_t>();
+    words.expect("code");
     const auto code = words.number<int>();
-    return event::WriteFailed{static_cast<Exit>(code), words.rest()};
+    return event::WriteFailed{step, reason, words.rest(), static_cast<Exit>(code)};
   }
   if (verb == "data-failed") {
     const auto code = words.number<int>();

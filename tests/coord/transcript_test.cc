@@ -482,15 +482,108 @@ loaded 2 gen 1
 )");
 }
 
-TEST_CASE("coordinator: a write that fails ends the run with its code") {
+TEST_CASE("coordinator: a checkpoint that cannot be written is told, and training goes on to the next one") {
   story(plan(), kTwoTrain + R"(state 1 checkpoint step 5
 > keep
 > write checkpoint step 5
-write-failed 74 run/step-5: write: no space left on device
-> goodbye 1 74 the coordinator cannot write: run/step-5: write: no space left on device
+write-failed checkpoint step 5 code 74 run/step-5: write: no space left on device
+> announce {"event":"write_failed","step":5,"reason":"run/step-5: write: no space left on device"}
+state 1 best step 5
+> write best step 5
+write-failed best step 5 code 74 run/best: write: no space left on device
+> announce {"event":"write_failed","step":5,"reason":"run/best: write: no space left on device"}
+state 1 checkpoint step 7
+> keep
+> write checkpoint step 7
+written checkpoint step 7
+> announce {"event":"checkpoint","step":7,"checkpoint":"step-7"}
+)");
+}
+
+TEST_CASE("coordinator: a state that is no good ends the run with the writer's code") {
+  story(plan(), kTwoTrain + R"(state 1 checkpoint step 5
+> keep
+> write checkpoint step 5
+write-failed checkpoint step 5 code 65 parameter '0.weight' is nan at element 3
+> announce {"event":"write_failed","step":5,"reason":"parameter '0.weight' is nan at element 3"}
+> goodbye 1 65 parameter '0.weight' is nan at element 3
 > close 1
-> goodbye 2 74 the coordinator cannot write: run/step-5: write: no space left on device
+> goodbye 2 65 parameter '0.weight' is nan at element 3
 > close 2
-> finish 74 run/step-5: write: no space left on device
+> finish 65 parameter '0.weight' is nan at element 3
+)");
+}
+
+TEST_CASE("coordinator: a last state that cannot be written ends the run with 74") {
+  const std::string end = R"(> goodbye 1 74 the coordinator cannot write: run/step-9: read-only file system
+> close 1
+> goodbye 2 74 the coordinator cannot write: run/step-9: read-only file system
+> close 2
+> finish 74 run/step-9: read-only file system
+)";
+  story(plan(), kTwoTrain + R"(done 2 step 9 sha abc
+state 1 final step 9
+> keep
+> write final step 9
+done 1 step 9 sha abc summary
+write-failed final step 9 code 74 run/step-9: read-only file system
+> announce {"event":"write_failed","step":9,"reason":"run/step-9: read-only file system"}
+)" + end);
+  story(plan(), kTwoTrain + R"(# the same where the run was asked to stop
+stop 143
+> signal 1 pause
+paused 1 gen 1 step 9
+paused 2 gen 1 step 9
+> send-state 1
+state 1 asked step 9
+> keep
+> write asked step 9
+write-failed asked step 9 code 74 run/step-9: read-only file system
+> announce {"event":"write_failed","step":9,"reason":"run/step-9: read-only file system"}
+)" + end);
+}
+
+TEST_CASE("coordinator: with on-loss wait, the survivors wait until they are as many again") {
+  coord::Plan p = plan();
+  p.on_loss = coord::OnLoss::wait;
+  story(p, kTwoTrain + R"(lost 2 closed by peer
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 2 step 3
+arrive 3
+> welcome 3 to run
+ready 3
+> pause 3 gen 2
+paused 3 gen 2 step -1
+> send-state 1
+)");
+  story(p, kTwoTrain + R"(# nobody comes: what there is is saved, and the run can be taken up again
+lost 2 closed by peer
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 2 step 3
+at 59
+beat 1
+at 61
+> send-state 1
+)");
+}
+
+TEST_CASE("coordinator: with on-loss stop, the newest state is saved, and the run ends with 69") {
+  coord::Plan p = plan();
+  p.on_loss = coord::OnLoss::stop;
+  story(p, kTwoTrain + R"(lost 2 closed by peer
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> pause 1 gen 2
+paused 1 gen 2 step 3
+> send-state 1
+state 1 asked step 3
+> keep
+> write asked step 3
+written asked step 3
+> announce {"event":"checkpoint","step":3,"checkpoint":"step-3"}
+> goodbye 1 69 a node was lost, and --on-loss is stop
+> close 1
+> finish 69 a node was lost, and --on-loss is stop
 )");
 }

@@ -108,11 +108,10 @@ void Display::tell(const Json& event) {
               text_of(event, "generation"), text_of(event, "step"), nodes, nodes == 1 ? "" : "s",
               shards);
   } else if (name == "lost") {
-    log_.warning("lost {} ({}): {}",
-                 event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
-                 node_of(event), text_of(event, "reason"));
+    alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
+                      node_of(event), text_of(event, "reason")));
   } else if (name == "refused") {
-    log_.warning("refused a node ({}): {}", node_of(event), text_of(event, "reason"));
+    alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
   } else if (name == "epoch") {
     log_.info("epoch {}{}{}", text_of(event, "epoch"),
               run_.epochs > 0 ? fmt::format(" of {}", run_.epochs) : "", judgement(event));
@@ -121,6 +120,11 @@ void Display::tell(const Json& event) {
   } else if (name == "done") {
     log_.info("done: {} steps", text_of(event, "steps"));
   }
+}
+
+// Told even where -q leaves nothing but errors.
+void Display::alarm(const std::string& text) const {
+  log_.shows(Level::warning) ? log_.warning("{}", text) : log_.error("{}", text);
 }
 
 std::string Display::line_of(const coord::Progress& progress, double rate) const {

@@ -31,6 +31,7 @@ class Display {
  private:
   void tell(const Json& event);
   void erase();
+  void alarm(const std::string& text) const;
   std::string line_of(const coord::Progress& progress, double rate) const;
 
   const Log& log_;

@@ -4,7 +4,9 @@
 #include "coord/server.h"
 #include "data/sampler.h"
 #include "display.h"
+#include "ledger.h"
 #include "options.h"
+#include "plan.h"
 #include "run_directory.h"
 #include "status.h"
 #include "train/run_record.h"
@@ -13,37 +15,6 @@ using namespace dl;
 using namespace dl::tool;
 
 namespace {
-
-coord::Plan plan_of(const Options& o, const RunDirectory& run) {
-  coord::Plan plan;
-  plan.run_id = run.run_id();
-  plan.config = dump_line(o.config.to_json());
-  plan.version = "dl " DL_VERSION;
-  plan.manifest_sha256 = o.config.manifest_sha256;
-  plan.parameters = o.config.model_spec().parameter_count();
-  plan.arithmetic = o.config.arithmetic;
-  for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
-  plan.assignment = o.assignment;
-  plan.generation = run.generation() + 1;
-  plan.seed = o.config.seed;
-  plan.nodes = o.nodes;
-  plan.min_nodes = o.min_nodes;
-  plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
-  plan.dead_after_ns = static_cast<std::int64_t>(o.dead_after_seconds * 1e9);
-  plan.hung_after_ns = static_cast<std::int64_t>(o.hung_after_seconds * 1e9);
-  return plan;
-}
-
-// What nodes may ask for: this run's manifest, and the files that it names.
-std::shared_ptr<const coord::Files> files_of(const Options& o) {
-  auto files = std::make_shared<coord::Files>();
-  files->add_text(o.config.manifest_sha256, o.manifest_text);
-  const fs::path directory = o.config.data;
-  for (const auto* part : {&o.manifest.shards, &o.manifest.test, &o.manifest.validation}) {
-    for (const data::ShardEntry& entry : *part) files->add(entry.sha256, directory / entry.file);
-  }
-  return files;
-}
 
 // The newest checkpoint that loads becomes the state to go on from.
 void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunRecord& record,
@@ -112,11 +83,25 @@ Exit run_training(Options o, const Log& log) {
   settings.deadline_ns = o.deadline_ns;
   if (run.begun_before()) resume(run, store, record, settings, log);
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
-  settings.announce = [&](const Json& event) {
-    run.append_metrics(event);
-    if (event.at("event") == "group") run.begin_generation(event.at("generation").get<std::uint32_t>());
-    if (event.at("event") == "done") run.finish(event);
-    display.event(event);
+  begin_ledger(run.ledger(), o, record, settings);
+  // What one of them cannot do (the disk is full) keeps no other from its part.
+  settings.announce = [&](const Json& event, const coord::Coordinator& now) {
+    std::optional<Error> failure;
+    const auto part = [&](const auto& work) {
+      try {
+        work();
+      } catch (const Error& error) {
+        if (!failure) failure = error;
+      }
+    };
+    part([&] { run.append_metrics(event); });
+    part([&] {
+      if (auto line = ledger_entry(event, now)) run.ledger().append(std::move(*line));
+      if (event.at("event") == "group") run.begin_generation(event.at("generation").get<std::uint32_t>());
+      if (event.at("event") == "done") run.finish(event);
+    });
+    part([&] { display.event(event); });
+    if (failure) throw *failure;
   };
   settings.live = [&](const coord::Progress& progress) { display.live(progress); };
   settings.status = [&](const Json& status) { run.write_status(status); };
@@ -124,9 +109,18 @@ Exit run_training(Options o, const Log& log) {
     train::RunRecord now = record;
     now.arithmetic = arithmetic;
     const checkpoint::Checkpoint made = train::to_checkpoint(now, state.cursor, state.values);
-    return (reason == coord::StateReason::best ? store.commit_best(made) : store.commit(state.step, made)).string();
+    if (reason == coord::StateReason::best) return store.commit_best(made).string();
+    run.ledger().append(ledger_checkpoint(state.step, made.parameters));
+    run.ledger().sync();
+    return store.commit(state.step, made).string();
   };
   const coord::Ended ended = server.run(std::move(settings));
+  try {
+    run.end(ended.code);
+  } catch (const Error& error) {
+    if (ended.code == 0) throw;
+    log.warning("{}", error.what());
+  }
   if (ended.code != 0) fail(static_cast<Exit>(ended.code), "{}", ended.text);
   return Exit::ok;
 }

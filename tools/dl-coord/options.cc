@@ -147,7 +147,9 @@ cli::Table option_table() {
       .option("wait-lock", "TIME", "how long to wait while another dl-coord runs this run", "0s")
       .option("min-nodes", "N", "fewest nodes to go on with after a loss", "1")
       .option("wait", "TIME", "how long to wait for nodes that are missing", "60s")
-      .option("dead-after", "TIME", "a node that is silent for so long is lost", "3s")
+      .option("on-loss", "HOW", "after the loss of a node: continue, wait for another, or stop", "continue")
+      .option("heartbeat", "TIME", "how often nodes and coordinator say that they are there", "500ms")
+      .option("dead-after", "TIME", "a node that is silent for so long is lost", "2.5s")
       .option("hung-after", "TIME", "a node whose work stands still for so long is lost", "60s")
       .option("threads", "N", "compute threads of a spawned node", "1")
       .option("kernel", "NAME", "of spawned nodes: automatic, avx512, avx2 or scalar", "automatic")
@@ -202,6 +204,15 @@ Options read_options(const cli::Given& given) {
   if (o.dead_after_seconds < 0.5) {
     fail(Exit::usage, "--dead-after: {} is shorter than 500ms", shown(given.text("dead-after")));
   }
+  const double heartbeat = given.seconds("heartbeat");
+  if (heartbeat < 0.02 || heartbeat * 3 > o.dead_after_seconds) {
+    fail(Exit::usage, "--heartbeat: {} is not between 20ms and a third of --dead-after, {}",
+         shown(given.text("heartbeat")), shown(given.text("dead-after")));
+  }
+  o.heartbeat_ms = static_cast<std::uint32_t>(heartbeat * 1e3);
+  const std::string on_loss = given.choice("on-loss", {"continue", "wait", "stop"});
+  o.on_loss = on_loss == "wait" ? coord::OnLoss::wait
+              : on_loss == "stop" ? coord::OnLoss::stop : coord::OnLoss::go_on;
   o.hung_after_seconds = given.seconds("hung-after");
   if (o.hung_after_seconds < 1) {
     fail(Exit::usage, "--hung-after: {} is shorter than 1s", shown(given.text("hung-after")));

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cli.h"
 #include "coord/assignment.h"
+#include "coord/coordinator.h"
 #include "data/manifest.h"
 #include "net/address.h"
 #include "train/run_config.h"
@@ -32,7 +33,9 @@ struct Options {
   std::uint32_t min_nodes = 1;
   unsigned keep = 3;
   double wait_seconds = 60;
-  double dead_after_seconds = 3;
+  double dead_after_seconds = 2.5;
+  std::uint32_t heartbeat_ms = 500;
+  coord::OnLoss on_loss = coord::OnLoss::go_on;
   double hung_after_seconds = 60;
   double wait_lock_seconds = 0;
   std::int64_t deadline_ns = 0;  // monotonic: when to begin to stop; 0: never

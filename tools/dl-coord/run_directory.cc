@@ -129,12 +129,15 @@ std::optional<Json> RunDirectory::done() const {
   return done_;
 }
 
-void RunDirectory::write_run() const {
+void RunDirectory::write_run() {
+  ledger_->sync();
+  const checkpoint::LedgerHead head = ledger_->head();
   Json json{{"format", "dl run 1"},
             {"run_id", run_id_},
             {"version", DL_VERSION},
             {"total_steps", config_.schedule.total},
             {"generation", generation_},
+            {"ledger", {{"lines", head.lines}, {"sha256", head.sha256}}},
             {"config", config_.to_json()}};
   if (done_.is_object()) {
     json["done"] = done_;
@@ -165,6 +168,7 @@ Exit rekey(const fs::path& run, const Log& log) {
 
 void RunDirectory::begin(const std::string& address) {
   done_ = Json();  // it goes on
+  ledger_.emplace(path_ / "ledger");
   write_run();
   write_file(path_ / "address", address + "\n");
   const fs::path metrics = path_ / "metrics.jsonl";
@@ -176,9 +180,12 @@ void RunDirectory::append_metrics(const Json& event) {
   Json line{{"time", utc_now()}};
   line.update(event);
   const std::string text = dump_line(line) + "\n";
+  const off_t before = ::lseek(metrics_fd_, 0, SEEK_END);
   const ssize_t written = ::write(metrics_fd_, text.data(), text.size());
   if (written == static_cast<ssize_t>(text.size())) return;
-  fail_errno(Exit::io, written < 0 ? errno : ENOSPC, (path_ / "metrics.jsonl").string() + ": write");
+  const int error_number = written < 0 ? errno : ENOSPC;
+  const bool whole_lines = written <= 0 || (before >= 0 && ::ftruncate(metrics_fd_, before) == 0);
+  fail_errno(Exit::io, error_number, (path_ / "metrics.jsonl").string() + (whole_lines ? ": write" : ": write, cut"));
 }
 
 // Renamed into place, but not synced: it is only a glance.
@@ -197,6 +204,11 @@ void RunDirectory::write_status(const Json& status) noexcept try {
 void RunDirectory::finish(const Json& done) {
   done_ = done;
   done_total_ = config_.schedule.total;
+  write_run();
+}
+
+void RunDirectory::end(int code) {
+  ledger_->append({{"event", "end"}, {"time", utc_now()}, {"code", code}});
   write_run();
 }
 

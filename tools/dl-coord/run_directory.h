@@ -7,6 +7,7 @@
 //   address        where nodes connect, while it runs
 //   status.json    how it is doing, written once a second while it runs
 //   metrics.jsonl  one object per line: everything that was announced, with the time
+//   ledger         who trained what, provably (checkpoint/ledger.h)
 #pragma once
 
 #include <optional>
@@ -15,6 +16,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "checkpoint/ledger.h"
 #include "net/key.h"
 #include "options.h"
 
@@ -46,14 +48,16 @@ class RunDirectory {
   std::shared_ptr<const net::Key> key() const;
   fs::path key_file() const { return fs::absolute(path_ / "key"); }
 
-  void begin(const std::string& address);  // writes run.json and address
+  void begin(const std::string& address);  // opens the ledger, writes run.json and address
+  checkpoint::Ledger& ledger() { return *ledger_; }  // from begin() on
   void append_metrics(const Json& event);  // 74 where the disk is full
   void write_status(const Json& status) noexcept;
   void finish(const Json& done);           // remembers the `done` event
+  void end(int code);                      // the last line of the ledger
 
  private:
   void compare(const JsonObject& before) const;
-  void write_run() const;  // run.json
+  void write_run();  // run.json, after what the ledger has so far
 
   fs::path path_;
   std::optional<FileLock> lock_;
@@ -64,6 +68,7 @@ class RunDirectory {
   std::uint32_t generation_ = 0;
   Json done_;                         // null where the run is not complete
   std::uint64_t done_total_ = 0;      // the steps it was meant to have
+  std::optional<checkpoint::Ledger> ledger_;
   int metrics_fd_ = -1;
 };
 

@@ -2,6 +2,7 @@
 // dl-eval: a checkpoint in, a judgement out.
 #include <algorithm>
 
+#include "audit.h"
 #include "base/workers.h"
 #include "cli.h"
 #include "eval/loaded_model.h"
@@ -29,6 +30,7 @@ cli::Table options() {
       .flag("best", "take RUN/best.safetensors, not RUN/latest")
       .group("Output")
       .flag("json", "one JSON object on one line")
+      .flag("audit", "instead prove from RUN/ledger that every sample was used once per epoch")
       .flag("confusion", "show the confusion matrix too")
       .flag("predict", "a line per row instead: class, tab, probability; or the number")
       .option("fail-under", "F", "exit 1 where accuracy (or R2 of a number) is below F")
@@ -94,6 +96,7 @@ tool::Judgement judge(tool::Source& source, nn::Model& model, const eval::Loaded
 }
 
 Exit work(const cli::Given& given, const Log& log) {
+  if (given.flag("audit")) return tool::audit_run(given);
   const bool json = given.flag("json");
   const auto threads = static_cast<unsigned>(given.count("threads", 1, 1024));
   if (given.flag("predict") && (given.flag("confusion") || given.has("fail-under"))) {

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "checkpoint/ledger.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "base/directory.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace dl::checkpoint {
+
+namespace {
+
+constexpr std::uint64_t kLongest = std::uint64_t{1} << 30;
+constexpr const char* kPrevious = "previous";
+
+std::string digest_of(std::string_view line) { return sha256_hex(as_bytes_of(line)); }
+
+// Calls each(line) for every line that has its end; the bytes of all of them.
+template <typename Each>
+std::uint64_t for_each_line(std::string_view text, const Each& each) {
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', begin)) {
+    each(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return begin;
+}
+
+// nullopt where it is no line of a ledger.
+std::optional<Json> entry_of(std::string_view line) {
+  try {
+    Json entry = parse_json(line, "line");
+    const JsonObject object(entry, "line");
+    object.text("event");
+    if (object.text(kPrevious).size() != LedgerHead().sha256.size()) return std::nullopt;
+    return entry;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Ledger::Ledger(fs::path path) : path_(std::move(path)) {
+  const bool fresh = !fs::exists(path_);
+  std::string before = fresh ? "" : read_file(path_, kLongest);
+  std::string_view last;
+  bytes_ = for_each_line(before, [&](std::string_view line) {
+    ++head_.lines;
+    last = line;
+  });
+  if (head_.lines > 0) head_.sha256 = digest_of(last);
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_errno(Exit::cannot_create, errno, path_.string());
+  const auto refuse = [this](int error_number, const char* what) {
+    ::close(fd_);
+    fail_errno(Exit::io, error_number, path_.string() + what);
+  };
+  if (bytes_ < before.size() && ::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) refuse(errno, ": truncate");
+  if (fresh) sync_directory(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+Ledger::~Ledger() { ::close(fd_); }
+
+void Ledger::append(Json entry) {
+  const std::lock_guard lock(mutex_);
+  owed_.push_back(std::move(entry));
+  write_owed();
+}
+
+void Ledger::write_owed() {
+  if (failed_) fail(Exit::io, "{}: it could not be synchronised before", path_.string());
+  for (; !owed_.empty(); owed_.pop_front()) {
+    Json entry = owed_.front();
+    entry[kPrevious] = head_.sha256;
+    const std::string line = dump_line(entry);
+    const std::string text = line + "\n";
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t n = ::write(fd_, text.data() + at, text.size() - at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n > 0) {
+        at += static_cast<std::size_t>(n);
+        continue;
+      }
+      const int error_number = n < 0 ? errno : ENOSPC;
+      if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) failed_ = true;
+      fail_errno(Exit::io, error_number, path_.string() + ": write");
+    }
+    synced_ = false;
+    bytes_ += text.size();
+    ++head_.lines;
+    head_.sha256 = digest_of(line);
+  }
+}
+
+void Ledger::sync() {
+  const std::lock_guard lock(mutex_);
+  write_owed();
+  if (synced_) return;
+  if (::fsync(fd_) != 0) {
+    failed_ = true;
+    fail_errno(Exit::io, errno, path_.string() + ": fsync");
+  }
+  synced_ = true;
+}
+
+LedgerHead Ledger::head() const {
+  const std::lock_guard lock(mutex_);
+  return head_;
+}
+
+std::vector<LedgerLine> read_ledger(const fs::path& path) {
+  const std::string text = read_file(path, kLongest);
+  std::vector<LedgerLine> lines;
+  std::string wrong, before = LedgerHead().sha256;
+  bool any = false;
+  for_each_line(text, [&](std::string_view line) {
+    std::optional<Json> entry = entry_of(line);
+    any = any || entry;
+    const std::size_t number = lines.size() + 1;
+    if (!entry) {
+      if (wrong.empty()) wrong = fmt::format("line {} is none that dl-coord writes", number);
+    } else if (entry->at(kPrevious) != before && wrong.empty()) {
+      wrong = number == 1 ? std::string("line 1 is not the first one of a run")
+                          : fmt::format("line {} does not follow line {}: its digest of the line before is {}, "
+                                        "that line's is {}", number, number - 1,
+                                        shown(entry->at(kPrevious).get<std::string>()), before);
+    }
+    before = digest_of(line);
+    lines.push_back({entry ? std::move(*entry) : Json(), before});
+  });
+  if (!any) fail(Exit::data, "{}: this is no ledger", path.string());
+  if (!wrong.empty()) fail(Exit::no, "{}: {}", path.string(), wrong);
+  return lines;
+}
+
+}  // namespace dl::checkpoint

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "plan.h"
+
+#ifndef DL_VERSION
+#define DL_VERSION "unknown"
+#endif
+
+namespace dl::tool {
+
+coord::Plan plan_of(const Options& o, const RunDirectory& run) {
+  coord::Plan plan;
+  plan.run_id = run.run_id();
+  plan.config = dump_line(o.config.to_json());
+  plan.version = "dl " DL_VERSION;
+  plan.manifest_sha256 = o.config.manifest_sha256;
+  plan.parameters = o.config.model_spec().parameter_count();
+  plan.arithmetic = o.config.arithmetic;
+  for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
+  plan.assignment = o.assignment;
+  plan.generation = run.generation() + 1;
+  plan.seed = o.config.seed;
+  plan.nodes = o.nodes;
+  plan.min_nodes = o.min_nodes;
+  plan.wait_ns = static_cast<std::int64_t>(o.wait_seconds * 1e9);
+  plan.heartbeat_ms = o.heartbeat_ms;
+  plan.on_loss = o.on_loss;
+  plan.dead_after_ns = static_cast<std::int64_t>(o.dead_after_seconds * 1e9);
+  plan.hung_after_ns = static_cast<std::int64_t>(o.hung_after_seconds * 1e9);
+  return plan;
+}
+
+std::shared_ptr<const coord::Files> files_of(const Options& o) {
+  auto files = std::make_shared<coord::Files>();
+  files->add_text(o.config.manifest_sha256, o.manifest_text);
+  const fs::path directory = o.config.data;
+  for (const auto* part : {&o.manifest.shards, &o.manifest.test, &o.manifest.validation}) {
+    for (const data::ShardEntry& entry : *part) files->add(entry.sha256, directory / entry.file);
+  }
+  return files;
+}
+
+}  // namespace dl::tool
