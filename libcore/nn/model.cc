@@ -79,7 +79,7 @@ struct Model::State {
   // Row r of segment i is slot slots[i] + r of the panels.
   void place(const Batch& batch);
   void reserve(std::uint32_t rows);
-  void forward(std::uint32_t rows);
+  void forward(const float* parameters_at, std::uint32_t rows);
 
   ModelSpec spec;
   linalg::Products products;
@@ -160,10 +160,10 @@ void Model::State::place(const Batch& batch) {
   }
 }
 
-void Model::State::forward(std::uint32_t rows) {
+void Model::State::forward(const float* parameters_at, std::uint32_t rows) {
   const float* from = x.data();
   for (Layer& layer : layers) {
-    products.forward({from, parameters.data() + layer.weights, parameters.data() + layer.biases,
+    products.forward({from, parameters_at + layer.weights, parameters_at + layer.biases,
                       layer.y.data(), layer.before.data(), layer.inputs, layer.outputs, rows,
                       layer.map});
     from = layer.y.data();
@@ -210,18 +210,25 @@ void Model::initialise(std::uint64_t seed) {
 void Model::backprop(const Batch& batch, std::span<const std::uint32_t> group_sizes,
                      std::span<float* const> partials, std::span<double> losses,
                      const std::function<void(std::size_t)>& ready) {
+  backprop(state_->parameters.span(), batch, group_sizes, partials, losses, ready);
+}
+
+void Model::backprop(std::span<const float> parameters, const Batch& batch,
+                     std::span<const std::uint32_t> group_sizes, std::span<float* const> partials,
+                     std::span<double> losses, const std::function<void(std::size_t)>& ready) {
   State& s = *state_;
   std::uint64_t grouped = 0;
   for (const std::uint32_t size : group_sizes) grouped += size;
   if (grouped != batch.segments() || partials.size() != group_sizes.size() ||
       losses.size() != batch.segments() || batch.offsets.back() != batch.rows ||
-      batch.features.size() != std::size_t{batch.rows} * s.spec.ends.inputs) {
-    fail(Exit::bug, "a batch of {} segments and {} rows with {} features, {} grouped, {} losses",
-         batch.segments(), batch.rows, batch.features.size(), grouped, losses.size());
+      batch.features.size() != std::size_t{batch.rows} * s.spec.ends.inputs ||
+      parameters.size() != s.parameters.size()) {
+    fail(Exit::bug, "a batch of {} segments and {} rows with {} features, {} grouped, {} losses, {} parameters",
+         batch.segments(), batch.rows, batch.features.size(), grouped, losses.size(), parameters.size());
   }
   s.place(batch);
   const std::uint32_t rows = s.slots.back();
-  s.forward(rows);
+  s.forward(parameters.data(), rows);
   s.head(batch, s.slots, s.layers.back().y.data(), s.d[0].data(), losses);
 
   float* dy = s.d[0].data();
@@ -252,7 +259,7 @@ void Model::backprop(const Batch& batch, std::span<const std::uint32_t> group_si
     if (!last || first) continue;
     const Layer& below = s.layers[piece.layer - 1];
     const float* y = below.map == Map::gelu ? below.before.data() : below.y.data();
-    s.products.backward({dy, s.parameters.data() + layer.weights, dx, y, layer.inputs,
+    s.products.backward({dy, parameters.data() + layer.weights, dx, y, layer.inputs,
                          layer.outputs, rows, below.map});
     std::swap(dy, dx);
   }
@@ -269,7 +276,7 @@ void Model::predict(std::span<const float> features, std::uint32_t rows, std::sp
     const std::uint32_t count = std::min(kRows, rows - first);
     s.reserve(count);
     s.products.pack(features.data() + first * inputs, count, s.spec.ends.inputs, s.x.data());
-    s.forward(count);
+    s.forward(s.parameters.data(), count);
     s.products.unpack(s.layers.back().y.data(), count, s.spec.ends.outputs,
                       out.data() + first * outputs);
   }

@@ -52,6 +52,10 @@ class Model {
   void backprop(const Batch& batch, std::span<const std::uint32_t> group_sizes,
                 std::span<float* const> partials, std::span<double> losses,
                 const std::function<void(std::size_t)>& ready);
+  // The same with these parameters (a linalg::Buffer's, as many) in place of the model's own.
+  void backprop(std::span<const float> parameters, const Batch& batch,
+                std::span<const std::uint32_t> group_sizes, std::span<float* const> partials,
+                std::span<double> losses, const std::function<void(std::size_t)>& ready);
 
   // out (rows x outputs, row-major) becomes the head's raw outputs: logits, or the numbers.
   // The same bits for a row whatever `rows` is.

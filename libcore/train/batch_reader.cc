@@ -5,6 +5,24 @@
 
 namespace dl::train {
 
+namespace {
+
+std::uint64_t rows_at(const data::Manifest& manifest, std::uint64_t t, std::uint64_t steps) {
+  std::uint64_t rows = 0;
+  for (const data::ShardEntry& entry : manifest.shards) {
+    const auto place = data::positions_of_step(static_cast<std::uint32_t>(entry.samples), t, steps);
+    rows += place.end - place.begin;
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::uint64_t samples_of_step(const data::Manifest& manifest, std::uint64_t batch, std::uint64_t step) {
+  const std::uint64_t steps = data::steps_per_epoch(manifest.training_samples(), batch);
+  return rows_at(manifest, step % steps, steps);
+}
+
 BatchReader::BatchReader(const TrainingData& data, std::vector<std::uint32_t> shards,
                          std::uint64_t seed, std::uint64_t batch)
     : data_(data),
@@ -41,11 +59,7 @@ const nn::Batch& BatchReader::read(std::uint64_t step) {
     weighted = weighted || data_.shard(s).has_weights();
   }
   batch_.rows = rows;
-  samples_ = 0;
-  for (const data::ShardEntry& entry : data_.manifest().shards) {
-    const auto place = data::positions_of_step(static_cast<std::uint32_t>(entry.samples), t, steps_);
-    samples_ += place.end - place.begin;
-  }
+  samples_ = rows_at(data_.manifest(), t, steps_);
   batch_.features.resize(std::size_t{rows} * features);
   float* to = batch_.features.data();
   for (std::size_t i = 0; i < shards_.size(); ++i) {

@@ -11,6 +11,9 @@
 
 namespace dl::train {
 
+// Rows of update `step` over all shards of the manifest, whoever holds them.
+std::uint64_t samples_of_step(const data::Manifest& manifest, std::uint64_t batch, std::uint64_t step);
+
 // A pure function of (data, seed, batch size, shards, step), with the orders of the current epoch
 // kept at hand. Owned by the training thread; `data` must outlive it and hold the shards.
 class BatchReader {
@@ -21,7 +24,7 @@ class BatchReader {
   std::uint64_t steps_per_epoch() const { return steps_; }
   // The rows of update `step` (from 0, counted over the whole run). Valid until the next call.
   const nn::Batch& read(std::uint64_t step);
-  // Rows of that step over all shards of the manifest, whoever holds them.
+  // Rows of that step over all shards.
   std::uint64_t samples_of_step() const { return samples_; }
   // The summed weight of each segment of the last batch (rows, where there are no weights).
   const std::vector<double>& segment_weights() const { return weights_; }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "train/group.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -74,12 +76,13 @@ StepTotals read_records(const Group& group, ByteView records) {
   return totals;
 }
 
-void check_finite(const StepTotals& totals, std::uint64_t step) {
+void check_finite(const StepTotals& totals, std::uint64_t first_step, std::uint64_t last_step) {
   if (totals.bad_shard == UINT32_MAX) return;
-  fail(Exit::data,
-       "the loss of shard {} is not finite in step {}: nothing of that step is kept; "
-       "a smaller --lr or --clip may help",
-       totals.bad_shard, step);
+  const std::string when = first_step == last_step
+                               ? fmt::format("step {}: nothing of that step", first_step)
+                               : fmt::format("steps {} to {}: nothing of them", first_step, last_step);
+  fail(Exit::data, "the loss of shard {} is not finite in {} is kept; a smaller --lr or --clip may help",
+       totals.bad_shard, when);
 }
 
 }  // namespace dl::train

@@ -24,7 +24,7 @@ struct Group {
   std::vector<std::uint32_t> group_sizes() const;
 };
 
-// The small record that every rank shares with all others in each step.
+// The small record that every rank shares with all others in each round.
 //   u32 bits, u32 zero, then for each shard of the rank: double loss sum, double weight
 struct StepRecord {
   static std::uint32_t bytes(const Group& group);
@@ -40,7 +40,7 @@ struct StepTotals {
   std::uint32_t bad_shard = UINT32_MAX;  // the first one whose loss is not finite
 };
 StepTotals read_records(const Group& group, ByteView records);
-// 65 where a shard's loss is not; nothing of that step may have been applied.
-void check_finite(const StepTotals& totals, std::uint64_t step);
+// 65 where a shard's loss is not; nothing of the round of these steps may have been applied.
+void check_finite(const StepTotals& totals, std::uint64_t first_step, std::uint64_t last_step);
 
 }  // namespace dl::train

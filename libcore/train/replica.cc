@@ -5,16 +5,10 @@
 #include <array>
 
 #include "base/error.h"
+#include "train/ranges.h"
 #include "train/state_layout.h"
 
 namespace dl::train {
-
-namespace {
-
-constexpr std::size_t kMostSlots = 2;
-constexpr std::uint64_t kWorthSplitting = 1 << 15;  // elements; below, waking a thread costs more
-
-}  // namespace
 
 Replica::Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers)
     : config_(config), workers_(workers), model_(config.model_spec(), arithmetic, workers) {
@@ -76,15 +70,7 @@ void Replica::update(const optim::StepFactors& factors, nn::ElementRange range,
     optim::update(config_.optimizer, factors, model_.parameters().subspan(begin, end - begin),
                   gradient.subspan(begin, end - begin), std::span(slots).first(slots_.size()));
   };
-  const std::uint64_t members = workers_.size();
-  const std::uint64_t length = range.end - range.begin;
-  if (members == 1 || length < kWorthSplitting) {
-    part(range.begin, range.end);
-    return;
-  }
-  workers_.run([&](unsigned member) {
-    part(range.begin + length * member / members, range.begin + length * (member + 1) / members);
-  });
+  for_ranges(workers_, range, part);
 }
 
 }  // namespace dl::train

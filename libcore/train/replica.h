@@ -15,6 +15,8 @@
 
 namespace dl::train {
 
+inline constexpr std::size_t kMostSlots = 2;  // that any optimizer has
+
 // Owned by the training thread; `workers` must outlive it.
 //
 // The cursor that leaves the node (state(), checkpoints) is always the one right after an update,
@@ -25,6 +27,7 @@ class Replica {
   Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers);
 
   nn::Model& model() { return model_; }
+  Workers& workers() { return workers_; }
   bool has_state() const { return has_state_; }
   std::uint64_t step() const { return cursor_.step; }
   const Cursor& cursor() const { return cursor_; }

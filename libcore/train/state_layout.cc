@@ -3,7 +3,12 @@
 
 namespace dl::train {
 
-std::vector<StateVector> extra_vectors(const RunConfig& /*config*/) { return {}; }
+std::vector<StateVector> extra_vectors(const RunConfig& config) {
+  if (config.mode == "local" && config.agreement.outer_momentum > 0) {
+    return {{"outer_momentum", config.model_spec().parameter_count()}};
+  }
+  return {};
+}
 
 std::uint64_t state_floats(const RunConfig& config) {
   const std::uint64_t slots = optim::slot_names(config.optimizer.kind).size();

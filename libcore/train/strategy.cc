@@ -2,12 +2,14 @@
 #include "train/strategy.h"
 
 #include "base/error.h"
+#include "train/local.h"
 #include "train/sync.h"
 
 namespace dl::train {
 
 std::unique_ptr<Strategy> make_strategy(const Seat& seat) {
   if (seat.config.mode == "sync") return std::make_unique<Sync>(seat);
+  if (seat.config.mode == "local") return std::make_unique<Local>(seat);
   fail(Exit::usage, "--mode: {} is none that this node knows", shown(seat.config.mode));
 }
 

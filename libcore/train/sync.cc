@@ -31,7 +31,7 @@ RoundTotals Sync::round(std::uint64_t /*limit*/) {
   });
   const std::int64_t computed = monotonic_ns();
   const StepTotals totals = read_records(seat_.group, comm_->collect());
-  check_finite(totals, seat_.replica.step() + 1);
+  check_finite(totals, seat_.replica.step() + 1, seat_.replica.step() + 1);
   const double collecting = seconds_between(computed, monotonic_ns());
   const double waited = apply(totals);
   return {.steps = 1,

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Passes over long vectors whose elements do not meet, by all compute threads.
+#pragma once
+
+#include "base/workers.h"
+#include "nn/model.h"
+
+namespace dl::train {
+
+// Calls work(begin, end) for ranges that together are `range`, side by side where that is worth it.
+template <typename Work>
+void for_ranges(Workers& workers, nn::ElementRange range, const Work& work) {
+  constexpr std::uint64_t kWorthSplitting = 1 << 15;  // elements; below, waking a thread costs more
+  const std::uint64_t members = workers.size();
+  const std::uint64_t length = range.end - range.begin;
+  if (members == 1 || length < kWorthSplitting) {
+    work(range.begin, range.end);
+    return;
+  }
+  workers.run([&](unsigned member) {
+    work(range.begin + length * member / members, range.begin + length * (member + 1) / members);
+  });
+}
+
+}  // namespace dl::train
