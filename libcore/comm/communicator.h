@@ -96,7 +96,8 @@ class Communicator {
   // Any thread. Throws RoundAborted.
   virtual void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) = 0;
   // The message that came first; waits for one, or gives none. One thread at a time, not necessarily the
-  // one that adds. Throws RoundAborted, also when a peer is gone whose message is waited for.
+  // one that adds. Throws RoundAborted, also when it would wait and a peer is gone, in order or not: so
+  // ranks end by a gather() what they say to each other.
   virtual std::optional<Message> take(bool wait) = 0;
 };
 

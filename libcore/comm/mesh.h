@@ -71,11 +71,12 @@ class Mesh {
   // generations ascending.
   //
   // Destroying the Communicator lets out what is still to be sent, then closes. When a peer is lost,
-  // its start(), wait() and collect() throw RoundAborted as soon as they need that peer.
+  // its start(), wait() and collect() throw RoundAborted as soon as they need that peer, take() when
+  // nothing is left to be taken. Messages go over the peers' connections, also beside shared memory.
   std::unique_ptr<Communicator> connect(const MeshGroup& group, const SumPlan& plan,
                                         net::Milliseconds patience, const TcpTuning& tuning = {});
 
-  // Makes connect(), start(), wait() and collect() of every generation up to this one throw
+  // Makes connect(), start(), wait(), collect(), send() and take() of every generation up to this one throw
   // RoundAborted with the reason, at once, and from then on.
   void abort(std::uint32_t generation, const std::string& reason);
 

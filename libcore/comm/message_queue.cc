@@ -15,9 +15,12 @@ void MessageQueue::put(Message message) {
 
 std::optional<Message> MessageQueue::take(bool wait) {
   std::unique_lock lock(mutex_);
-  if (wait) changed_.wait(lock, [this] { return aborted_ || !messages_.empty(); });
+  if (wait) changed_.wait(lock, [this] { return aborted_ || lost_ || !messages_.empty(); });
   if (aborted_) throw RoundAborted(*aborted_);
-  if (messages_.empty()) return std::nullopt;
+  if (messages_.empty()) {
+    if (wait) throw RoundAborted(*lost_);
+    return std::nullopt;
+  }
   std::optional<Message> first(std::move(messages_.front()));
   messages_.pop_front();
   return first;
@@ -26,6 +29,12 @@ std::optional<Message> MessageQueue::take(bool wait) {
 void MessageQueue::abort(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (!aborted_) aborted_ = reason;
+  changed_.notify_all();
+}
+
+void MessageQueue::lose(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (!lost_) lost_ = reason;
   changed_.notify_all();
 }
 

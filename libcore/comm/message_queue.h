@@ -17,15 +17,17 @@ namespace dl::comm {
 class MessageQueue {
  public:
   void put(Message message);
-  // What was put before abort() is lost too. Throws RoundAborted from then on.
+  // Throws RoundAborted after abort(), also instead of what was put before; after lose() where it would
+  // have to wait.
   std::optional<Message> take(bool wait);
   void abort(const std::string& reason);  // the first reason stays
+  void lose(const std::string& reason);   // somebody puts no more; the first reason stays
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Message> messages_;
-  std::optional<std::string> aborted_;
+  std::optional<std::string> aborted_, lost_;
 };
 
 // The pieces as one message; 70 where they are longer than `most`.

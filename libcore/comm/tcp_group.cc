@@ -19,6 +19,7 @@ TcpRounds::TcpRounds(net::Loop& loop, const MeshGroup& group, const SumPlan& pla
       layout_(plan, tuning),
       sum_(plan.shards, parts_.ranges()),
       record_bytes_(plan.record_bytes),
+      message_bytes_(plan.message_bytes),
       vectors_(own_parts() + 1, plan.size()),
       staging_(layout_, parts_, group.rank),
       peers_(plan.ranks()),
@@ -96,6 +97,21 @@ ByteView TcpRounds::gather(ByteView mine, std::span<const std::uint32_t> sizes) 
   wait_until([&] { return gathers_done_ >= gathers_; });
   return gathered_;
 }
+
+void TcpRounds::send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) {
+  if (to >= peers_.size()) fail(Exit::bug, "a message to rank {} of {}", to, peers_.size());
+  Message message = joined(group_.rank, tag, pieces, message_bytes_);
+  const std::lock_guard lock(mutex_);
+  if (aborted_) throw RoundAborted(*aborted_);
+  if (to == group_.rank) {
+    messages_.put(std::move(message));
+    return;
+  }
+  outbox_.emplace_back(to, std::move(message));
+  wake();
+}
+
+std::optional<Message> TcpRounds::take(bool wait) { return messages_.take(wait); }
 
 template <typename Condition>
 void TcpRounds::wait_until(Condition met) {
@@ -183,11 +199,13 @@ void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> co
 
 void TcpRounds::take_inbox() {
   std::vector<std::size_t> starts;
+  std::vector<std::pair<std::uint32_t, Message>> messages;
   bool record = false, gather = false;
   {
     const std::lock_guard lock(mutex_);
     woken_ = false;
     starts.swap(inbox_);
+    messages.swap(outbox_);
     record = std::exchange(record_waits_, false);
     gather = std::exchange(gather_waits_, false);
   }
@@ -198,6 +216,10 @@ void TcpRounds::take_inbox() {
     begin(bucket);
   }
   if (gather && !over_) send_gather();
+  for (auto& [to, message] : messages) {
+    if (over_) return;
+    send_message(to, std::move(message));
+  }
   for (Peer& peer : peers_) {
     if (peer.connection) peer.connection->flush();
   }
@@ -243,6 +265,7 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
   const std::string text = fmt::format("{}: {}", called(rank), reason);
   if (missing || needs(peer, rank)) abort(text);
   alarm_->lose(rank, text);
+  messages_.lose(text);
 }
 
 void TcpRounds::drop_all() {
@@ -258,9 +281,12 @@ void TcpRounds::abort(const std::string& reason) {
   over_ = true;
   drop_all();
   alarm_->abort(reason);
-  const std::lock_guard lock(mutex_);
-  aborted_ = reason;
-  changed_.notify_all();
+  {
+    const std::lock_guard lock(mutex_);
+    aborted_ = reason;
+    changed_.notify_all();
+  }
+  messages_.abort(reason);
 }
 
 }  // namespace dl::comm

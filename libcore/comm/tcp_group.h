@@ -10,6 +10,7 @@
 #include "comm/alarm.h"
 #include "comm/layout.h"
 #include "comm/memory.h"
+#include "comm/message_queue.h"
 #include "comm/tree_sum.h"
 #include "net/connection.h"
 
@@ -29,6 +30,8 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void post(ByteView record);
   ByteView collect();
   ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes);
+  void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces);  // any thread
+  std::optional<Message> take(bool wait);
   // Waits until every peer is there, at most so long; the ranks that are missing.
   std::vector<std::uint32_t> wait_for_peers(net::Milliseconds patience);
   // Whether all peers are near; for once they are there.
@@ -55,6 +58,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
     std::vector<std::uint64_t> parts;    // by piece: rounds whose parts are here
     std::vector<std::uint64_t> results;  // by piece: rounds whose total is here
     std::uint64_t totals_to_send = 0;    // of the buckets that are begun
+    Message coming;                      // the message that is being read
   };
   struct BucketState {
     std::uint64_t started = 0;   // rounds
@@ -73,6 +77,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void one_less(std::size_t bucket);
   void count_records();
   void send_gather();
+  void send_message(std::uint32_t to, Message message);
   void end_gather();
   void peer_lost(std::uint32_t rank, const std::string& reason);
   bool needs(const Peer& peer, std::uint32_t rank) const;
@@ -90,8 +95,10 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   const Layout layout_;
   const TreeSum sum_;
   const std::uint32_t record_bytes_;
+  const std::uint64_t message_bytes_;
   const std::shared_ptr<Alarm> alarm_ = std::make_shared<Alarm>();
   const Vectors vectors_;  // the own parts, then the result
+  MessageQueue messages_;  // that have come
 
   // The loop's.
   Staging staging_;
@@ -114,6 +121,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::size_t> inbox_;   // buckets to start
+  std::vector<std::pair<std::uint32_t, Message>> outbox_;  // to whom
   bool record_waits_ = false, gather_waits_ = false, woken_ = false;
   std::vector<std::uint64_t> done_;  // by bucket: rounds
   std::uint64_t records_done_ = 0;   // rounds

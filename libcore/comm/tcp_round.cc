@@ -59,6 +59,18 @@ void TcpRounds::end_gather() {
   changed_.notify_all();
 }
 
+void TcpRounds::send_message(std::uint32_t to, Message message) {
+  const std::string& lost = peers_[to].lost;
+  if (!lost.empty()) {
+    abort(fmt::format("{}: {}", called(to), lost));
+    return;
+  }
+  const auto kept = std::make_shared<const Bytes>(std::move(message.payload));
+  const ByteView all = *kept;
+  peers_[to].connection->send_bulk(Type::message, group_.generation, message.tag, std::span(&all, 1),
+                                   [kept] {});
+}
+
 void TcpRounds::begin(std::size_t b) {
   BucketState& bucket = buckets_[b];
   ++bucket.started;
@@ -136,6 +148,13 @@ std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) 
     bytes.resize(header.length);  // bounded by the type; compared when this rank knows the sizes
     return bytes;
   }
+  if (header.type == Type::message) {
+    if (header.length > message_bytes_) {
+      refuse(fmt::format("of {} bytes, where {} are the most", header.length, message_bytes_));
+    }
+    peer.coming = {from, header.sequence, Bytes(header.length)};
+    return peer.coming.payload;
+  }
   const std::uint64_t count = layout_.pieces().size();
   if (count == 0) refuse("of no bucket");
   const std::uint64_t round = header.sequence / count;
@@ -164,6 +183,10 @@ void TcpRounds::placed(std::uint32_t from, const Header& header) {
   if (header.type == Type::gather) {
     ++peer.gathers;
     end_gather();
+    return;
+  }
+  if (header.type == Type::message) {
+    messages_.put(std::move(peer.coming));
     return;
   }
   const auto p = static_cast<std::uint32_t>(header.sequence % layout_.pieces().size());

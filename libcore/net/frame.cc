@@ -57,16 +57,19 @@ std::uint32_t max_length(Type type) {
     case Type::result: return 1024 * kMiB;
     case Type::record: return 64 * kKiB;
     case Type::gather: return 16 * kMiB;
+    case Type::message: return 1024 * kMiB;
   }
   return 0;
 }
 
 bool is_bulk(Type type) {
   return type == Type::part || type == Type::result || type == Type::record ||
-         type == Type::gather;
+         type == Type::gather || type == Type::message;
 }
 
-bool checks_payload(Type type) { return type != Type::part && type != Type::result; }
+bool checks_payload(Type type) {
+  return type != Type::part && type != Type::result && type != Type::message;
+}
 
 HeaderBytes encode_header(const Header& header) {
   HeaderBytes bytes{};

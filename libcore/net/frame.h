@@ -9,7 +9,7 @@
 //        8      4  generation of the group; 0 where there is none
 //       12      8  sequence (see below)
 //       20      4  length of the payload
-//       24      4  CRC-32C of the payload; 0 for raw floats between nodes (part, result)
+//       24      4  CRC-32C of the payload; 0 for what is long (part, result, message)
 //       28      4  CRC-32C of the 28 bytes before
 //
 // All numbers are little-endian. Frames between coordinator and node are numbered from 0 in each
@@ -40,10 +40,10 @@ struct Header {
 // The longest payload that a frame of this type may have.
 std::uint32_t max_length(Type type);
 
-// Payloads that go straight to a place which the receiver knows beforehand: part, result, record,
-// gather.
+// Payloads that go straight to a place which the receiver names: part, result, record, gather,
+// message.
 bool is_bulk(Type type);
-// Whether the payload has a checksum: all but part and result.
+// Whether the payload has a checksum: all but part, result and message.
 bool checks_payload(Type type);
 
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;

@@ -67,6 +67,7 @@ std::string_view name(Type type) {
     case Type::result: return "result";
     case Type::record: return "record";
     case Type::gather: return "gather";
+    case Type::message: return "message";
   }
   return "?";
 }

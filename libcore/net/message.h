@@ -55,6 +55,7 @@ enum class Type : std::uint8_t {
   result = 34,  // raw float32: totals
   record = 35,
   gather = 36,  // raw bytes between rounds
+  message = 37,  // raw bytes from one rank to another
 };
 
 std::string_view name(Type type);  // "hello"; "?" for a number that is none

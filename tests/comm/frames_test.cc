@@ -88,16 +88,18 @@ class Puppet {
 std::string against_puppet(const Problem& problem,
                            const std::function<void(comm::Communicator&)>& work,
                            const std::function<void(Puppet&)>& play,
-                           const comm::TcpTuning& tuning = {}) {
+                           const comm::TcpTuning& tuning = {}, std::uint64_t message_bytes = 0) {
   test::Nodes node(1);
   net::Loop loop;
   loop.start();
   std::string thrown;
   comm::MeshGroup group = node.group(0);
   group.members.push_back({"127.0.0.1", 1});
+  comm::SumPlan plan = problem.plan();
+  plan.message_bytes = message_bytes;
   std::thread trainer([&] {
     try {
-      const auto end = node.meshes[0]->connect(group, problem.plan(), kLong, tuning);
+      const auto end = node.meshes[0]->connect(group, plan, kLong, tuning);
       work(*end);
     } catch (const comm::RoundAborted& e) {
       thrown = e.what();
@@ -218,4 +220,28 @@ TEST_CASE("tcp: frames that nobody waits for, or of another size, end the group 
   CHECK(said(Type::record, 2, 8) == kPeer + "a record frame out of order");
   CHECK(said(Type::gather, 2, 0) == kPeer + "a gather frame out of order");
   CHECK(said(Type::gather, 1, 5) == "rank 1 (127.0.0.1:1) gave 5 bytes where 0 belong");
+}
+
+TEST_CASE("tcp: a message is refused before memory is taken where it is too long, late, or of no plan") {
+  Problem problem = small(2);
+  const auto said = [&](std::uint64_t most, std::size_t bytes, std::uint32_t generation = 1) {
+    std::string got;
+    const std::string thrown = against_puppet(
+        problem,
+        [&](comm::Communicator& end) {
+          while (const auto message = end.take(true)) got += fmt::format("{} bytes; ", message->payload.size());
+        },
+        [&](Puppet& puppet) {
+          puppet.send(Type::message, 5, 10);
+          puppet.send(Type::message, 6, bytes, generation);
+          puppet.send(Type::message, 7, 1);
+          puppet.go();
+        },
+        {}, most);
+    return got + thrown;
+  };
+  CHECK(said(100, 100) == "10 bytes; 100 bytes; 1 bytes; " + kPeer + "closed by peer");
+  CHECK(said(100, 101) == "10 bytes; " + kPeer + "a message frame of 101 bytes, where 100 are the most");
+  CHECK(said(100, 20, 2) == "10 bytes; " + kPeer + "a message frame of another generation");
+  CHECK(said(0, 0) == kPeer + "a message frame of 10 bytes, where 0 are the most");
 }
