@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Sums between processes on this machine: time per sum and bus bandwidth, by size.
 //
-//   allreduce-bench [RANKS=2 [auto|tcp [free|pinned [PIECE_KIB [ONE_ROUND_KIB]]]]]
+//   allreduce-bench [RANKS=2 [auto|tcp [free|pinned [PIECE_KIB [ONE_ROUND_KIB [HOSTS]]]]]]
+//
+// HOSTS: rank i runs in the network namespace HOSTSi, where it has the address 10.79.0.(i+1)
+// (links.sh makes them). 0 KIB is the default.
 //
 // auto is shared memory. Parts and results lie where the communicator has them, and parts are written
 // anew before each sum, as in training; the time is that of the sum alone.
@@ -12,6 +15,7 @@
 // writing in it.
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
 // start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -22,6 +26,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -71,6 +76,15 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// This process, into a host of its own; how others reach it there.
+std::string enter(const std::string& hosts, std::uint32_t rank) {
+  if (hosts.empty()) return "127.0.0.1";
+  const int space = ::open(("/var/run/netns/" + hosts + std::to_string(rank)).c_str(), O_RDONLY | O_CLOEXEC);
+  if (space < 0 || ::setns(space, CLONE_NEWNET) != 0) fail(Exit::no_input, "no namespace {}{}", hosts, rank);
+  ::close(space);
+  return "10.79.0." + std::to_string(rank + 1);
+}
+
 double sums(comm::Communicator& group, int count) {
   double seconds = 0;
   for (int i = 0; i < count; ++i) {
@@ -86,14 +100,15 @@ double sums(comm::Communicator& group, int count) {
 }
 
 void measure(comm::Mesh& mesh, comm::MeshGroup group, std::uint32_t ranks,
-             const comm::TcpTuning& tuning) {
+             const comm::TcpTuning& tuning, bool slow) {
   for (const std::uint64_t floats : kFloats) {
+    if (slow && floats > (std::uint64_t{1} << 22)) break;
     ++group.generation;
     const auto end = mesh.connect(group, plan_of(ranks, floats), net::Milliseconds(10000), tuning);
-    const int count =
-        std::max<int>(5, static_cast<int>(std::min<std::uint64_t>(500, 20'000'000 / floats)));
+    const std::uint64_t work = slow ? 1'000'000 : 20'000'000;
+    const int count = std::max<int>(slow ? 1 : 5, static_cast<int>(std::min<std::uint64_t>(500, work / floats)));
     // Long enough that the kernel has put the ranks on cores of their own.
-    sums(*end, std::max<int>(3, static_cast<int>(std::min<std::uint64_t>(20'000, 20'000'000 / floats))));
+    sums(*end, std::max<int>(slow ? 1 : 3, static_cast<int>(std::min<std::uint64_t>(20'000, work / floats))));
     std::array<double, 5> runs{};
     const double before = processor_seconds();
     for (double& run : runs) run = sums(*end, count);
@@ -118,8 +133,9 @@ int main(int argc, char** argv) {
   };
   const auto ranks = static_cast<std::uint32_t>(number(1, 2));
   comm::TcpTuning tuning;
-  tuning.piece_bytes = number(4, tuning.piece_bytes / 1024) * 1024;
-  tuning.one_round_bytes = number(5, tuning.one_round_bytes / 1024) * 1024;
+  if (number(4, 0) > 0) tuning.piece_bytes = number(4, 0) * 1024;
+  if (number(5, 0) > 0) tuning.one_round_bytes = number(5, 0) * 1024;
+  const std::string hosts = argc > 6 ? argv[6] : "";
   // Each process tells its port to all others through a pipe of its own per reader.
   std::vector<std::array<int, 2>> pipes(ranks);
   for (auto& ends : pipes) {
@@ -134,10 +150,11 @@ int main(int argc, char** argv) {
   }
   if (argc > 3 && std::string_view(argv[3]) == "pinned") pin(rank);
   flush_denormals();
+  const std::string address = enter(hosts, rank);
   net::Loop loop;
   loop.start();
   const bool tcp = argc > 2 && std::string_view(argv[2]) == "tcp";
-  comm::Mesh mesh(loop, {"127.0.0.1", 0},
+  comm::Mesh mesh(loop, {address, 0},
                   tcp ? comm::Transport::tcp : comm::Transport::automatic);
   const std::array<std::uint32_t, 2> own = {rank, mesh.port()};
   for (const auto& ends : pipes) {
@@ -147,9 +164,10 @@ int main(int argc, char** argv) {
   for (std::uint32_t i = 0; i < ranks; ++i) {
     std::array<std::uint32_t, 2> other{};
     if (::read(pipes[rank][0], other.data(), sizeof other) != sizeof other) return 1;
-    group.members[other[0]] = {"127.0.0.1", static_cast<std::uint16_t>(other[1])};
+    const std::string there = hosts.empty() ? address : "10.79.0." + std::to_string(other[0] + 1);
+    group.members[other[0]] = {there, static_cast<std::uint16_t>(other[1])};
   }
-  measure(mesh, group, ranks, tuning);
+  measure(mesh, group, ranks, tuning, !hosts.empty());
   if (rank != 0) return 0;
   int failed = 0;
   for (std::uint32_t child = 1; child < ranks; ++child) {
