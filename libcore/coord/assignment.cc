@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/rng.h"
-#include "base/tree.h"
+#include "coord/range_search.h"
 
 namespace dl::coord {
 
@@ -16,101 +17,54 @@ namespace {
 
 using Owner = std::vector<std::uint32_t>;
 
-constexpr std::uint32_t kMostSearched = 64;     // shards (and ranks) for which every cut is tried
+constexpr std::uint32_t kMostSearched = 64;     // units (and ranks) for which every cut is tried
 constexpr std::uint32_t kMostPermuted = 4;      // ranks for which every order is tried
 constexpr double kSlack = 1.05;                 // pace that fewer parts may cost
 constexpr double kGreedyGain = 0.9;             // pace at which raggedness pays
+constexpr double kReorderGain = 0.99;           // cost at which it pays that many shards move
+constexpr double kAlike = 5.0 / 6;              // speeds that are taken for equal
 
-// The contiguous maps of ranks in one order, searched by dynamic programming over the cuts.
-class RangeSearch {
- public:
-  RangeSearch(std::span<const std::uint64_t> samples, std::span<const std::uint32_t> threads)
-      : shards_(static_cast<std::uint32_t>(samples.size())),
-        least_(samples.size() >= threads.size() ? 1 : 0),
-        threads_(threads),
-        before_(shards_ + 1) {
-    std::partial_sum(samples.begin(), samples.end(), before_.begin() + 1);
-    parts_.resize(std::size_t{shards_ + 1} * (shards_ + 1));
-    std::vector<std::uint32_t> held(shards_);
-    std::iota(held.begin(), held.end(), 0U);
-    for (std::uint32_t i = 0; i < shards_; ++i) {
-      for (std::uint32_t j = i + 1; j <= shards_; ++j) {
-        const auto range = std::span(held).subspan(i, j - i);
-        parts_[at(i, j)] = static_cast<std::uint32_t>(maximal_subtrees(shards_, range).size());
-      }
-    }
-  }
-
-  double best_pace(std::span<const std::uint32_t> order) const {
-    std::vector<double> best(shards_ + 1, kNever);
-    best[0] = 0;
-    for (const std::uint32_t rank : order) {
-      std::vector<double> next(shards_ + 1, kNever);
-      for (std::uint32_t j = 0; j <= shards_; ++j) {
-        for (std::uint32_t i = 0; i + least_ <= j; ++i) {
-          next[j] = std::min(next[j], std::max(best[i], pace(rank, i, j)));
-        }
-      }
-      best = std::move(next);
-    }
-    return best[shards_];
-  }
-
-  struct Cuts {
-    std::uint32_t parts = std::numeric_limits<std::uint32_t>::max();
-    double pace = kNever;
-    std::vector<std::uint32_t> ends;  // of each rank in the order
-    bool better_than(const Cuts& other) const {
-      return parts != other.parts ? parts < other.parts : pace < other.pace;
-    }
-  };
-
-  // The fewest parts at a pace of at most `limit`; among those the best pace.
-  Cuts fewest_parts(std::span<const std::uint32_t> order, double limit) const {
-    std::vector<std::vector<Cuts>> best(order.size() + 1, std::vector<Cuts>(shards_ + 1));
-    std::vector<std::vector<std::uint32_t>> from(order.size(), std::vector<std::uint32_t>(shards_ + 1));
-    best[0][0] = {0, 0, {}};
-    for (std::size_t r = 0; r < order.size(); ++r) {
-      for (std::uint32_t j = 0; j <= shards_; ++j) {
-        for (std::uint32_t i = 0; i + least_ <= j; ++i) {
-          const double here = pace(order[r], i, j);
-          if (best[r][i].pace == kNever || here > limit) continue;
-          const Cuts cuts{best[r][i].parts + parts_[at(i, j)], std::max(best[r][i].pace, here), {}};
-          if (!cuts.better_than(best[r + 1][j])) continue;
-          best[r + 1][j] = cuts;
-          from[r][j] = i;
-        }
-      }
-    }
-    Cuts found = best[order.size()][shards_];
-    found.ends.resize(order.size());
-    std::uint32_t end = shards_;
-    for (std::size_t r = order.size(); r-- > 0; end = from[r][end]) found.ends[r] = end;
-    return found;
-  }
-
- private:
-  static constexpr double kNever = std::numeric_limits<double>::infinity();
-
-  std::size_t at(std::uint32_t i, std::uint32_t j) const { return std::size_t{i} * (shards_ + 1) + j; }
-  double pace(std::uint32_t rank, std::uint32_t i, std::uint32_t j) const {
-    return static_cast<double>(before_[j] - before_[i]) / threads_[rank];
-  }
-
-  std::uint32_t shards_;
-  std::uint32_t least_;  // shards of a rank
-  std::span<const std::uint32_t> threads_;
-  std::vector<std::uint64_t> before_;
-  std::vector<std::uint32_t> parts_;
+// The tasks with each unit as one thing.
+struct Units {
+  std::vector<ShardRange> ranges;
+  std::vector<std::uint64_t> samples;
+  std::size_t size() const { return ranges.size(); }
 };
 
-// Ranks with more threads first: their larger ranges then begin at rounder numbers.
-std::vector<std::uint32_t> by_threads(std::span<const std::uint32_t> threads) {
-  std::vector<std::uint32_t> order(threads.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return threads[a] > threads[b]; });
-  return order;
+Units units_of(const Tasks& tasks) {
+  Units units;
+  units.ranges.assign(tasks.units.begin(), tasks.units.end());
+  const auto shards = static_cast<std::uint32_t>(tasks.samples.size());
+  if (units.ranges.empty()) {
+    for (std::uint32_t s = 0; s < shards; ++s) units.ranges.push_back({s, s + 1});
+  }
+  std::uint32_t next = 0;
+  for (const ShardRange& unit : units.ranges) {
+    if (unit.begin != next || unit.end <= unit.begin || unit.end > shards) {
+      fail(Exit::bug, "units of shards do not follow each other at shard {}", next);
+    }
+    next = unit.end;
+    std::uint64_t samples = 0;
+    for (std::uint32_t s = unit.begin; s < unit.end; ++s) samples += tasks.samples[s];
+    units.samples.push_back(samples);
+  }
+  if (next != shards) fail(Exit::bug, "units of shards end at {} of {}", next, shards);
+  return units;
+}
+
+Owner of_shards(const Units& units, const Owner& unit_owner) {
+  Owner owner;
+  for (std::size_t u = 0; u < units.size(); ++u) owner.resize(units.ranges[u].end, unit_owner[u]);
+  return owner;
+}
+
+std::vector<double> checked(std::span<const double> speeds) {
+  if (speeds.empty()) fail(Exit::bug, "shards are to be assigned to no rank");
+  std::vector<double> out(speeds.begin(), speeds.end());
+  for (double& speed : out) {
+    if (!(std::isfinite(speed) && speed > 0)) speed = 1;
+  }
+  return out;
 }
 
 Owner owner_of(std::span<const std::uint32_t> order, std::span<const std::uint32_t> ends) {
@@ -119,85 +73,134 @@ Owner owner_of(std::span<const std::uint32_t> order, std::span<const std::uint32
   return owner;
 }
 
-Owner searched(std::span<const std::uint64_t> samples, std::span<const std::uint32_t> threads) {
-  const RangeSearch search(samples, threads);
-  std::vector<std::uint32_t> order(threads.size());
+// `first`, then what else is worth trying: all orders of few ranks; else that in which faster ranks come
+// first, because their larger ranges then begin at rounder numbers.
+std::vector<Owner> orders_of(const Owner& first, std::span<const double> speeds) {
+  std::vector<Owner> orders = {first};
+  Owner order(speeds.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::vector<std::vector<std::uint32_t>> orders;
   if (order.size() <= kMostPermuted) {
     do {
-      orders.push_back(order);
+      if (order != first) orders.push_back(order);
     } while (std::next_permutation(order.begin(), order.end()));
   } else {
-    orders = {order, by_threads(threads)};
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return speeds[a] > speeds[b]; });
+    orders.push_back(std::move(order));
   }
-  double pace = std::numeric_limits<double>::infinity();
-  for (const auto& o : orders) pace = std::min(pace, search.best_pace(o));
+  return orders;
+}
+
+Owner searched(const Units& units, std::span<const double> speeds) {
+  const RangeSearch search(units.ranges, units.samples, speeds);
+  Owner first(speeds.size());
+  std::iota(first.begin(), first.end(), 0U);
+  const std::vector<Owner> orders = orders_of(first, speeds);
+  std::vector<double> paces;
+  for (const Owner& order : orders) paces.push_back(search.best_pace(order));
+  const double limit = *std::min_element(paces.begin(), paces.end()) * kSlack;
   RangeSearch::Cuts best;
-  const std::vector<std::uint32_t>* best_order = nullptr;
-  for (const auto& o : orders) {
-    RangeSearch::Cuts cuts = search.fewest_parts(o, pace * kSlack);
-    if (best_order != nullptr && !cuts.better_than(best)) continue;
+  const Owner* best_order = nullptr;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    if (paces[i] > limit) continue;
+    RangeSearch::Cuts cuts = search.fewest_parts(orders[i], limit);
+    const bool better = best_order == nullptr || cuts.parts < best.parts ||
+                        (cuts.parts == best.parts && cuts.pace < best.pace);
+    if (!better) continue;
     best = std::move(cuts);
-    best_order = &o;
+    best_order = &orders[i];
   }
   return owner_of(*best_order, best.ends);
 }
 
-// For many shards: cuts where the samples before them are proportional to the threads before them,
+// For many units: cuts where the samples before them are proportional to the speeds before them,
 // moved to a multiple of a power of two that is small against a rank's range.
-Owner proportional(std::span<const std::uint64_t> samples, std::span<const std::uint32_t> threads) {
-  const auto shards = static_cast<std::uint32_t>(samples.size());
-  const auto ranks = static_cast<std::uint32_t>(threads.size());
-  const std::uint32_t grain = std::bit_floor(std::max(1U, shards / (16 * ranks)));
+Owner proportional(const Units& units, std::span<const double> speeds) {
+  const auto count = static_cast<std::uint32_t>(units.size());
+  const auto ranks = static_cast<std::uint32_t>(speeds.size());
+  const std::uint32_t grain = std::bit_floor(std::max(1U, count / (16 * ranks)));
   const double all_samples =
-      static_cast<double>(std::accumulate(samples.begin(), samples.end(), std::uint64_t{0}));
-  const double all_threads =
-      static_cast<double>(std::accumulate(threads.begin(), threads.end(), std::uint64_t{0}));
+      static_cast<double>(std::accumulate(units.samples.begin(), units.samples.end(), std::uint64_t{0}));
+  const double all_speeds = std::accumulate(speeds.begin(), speeds.end(), 0.0);
   std::vector<std::uint32_t> order(ranks), ends(ranks);
   std::iota(order.begin(), order.end(), 0U);
   std::uint32_t cut = 0;
-  double passed = 0, threads_passed = 0;
+  double passed = 0, speeds_passed = 0;
   for (std::uint32_t r = 0; r < ranks; ++r) {
-    threads_passed += threads[r];
-    const double wanted = all_samples * threads_passed / all_threads;
-    // The ranks behind this one get a shard each, too.
-    const std::uint32_t last = shards - std::min(shards, ranks - 1 - r);
+    speeds_passed += speeds[r];
+    const double wanted = all_samples * speeds_passed / all_speeds;
+    // The ranks behind this one get a unit each, too.
+    const std::uint32_t last = count - std::min(count, ranks - 1 - r);
     while (cut < last) {
       const std::uint32_t next = std::min(last, cut + grain);
       double block = 0;
-      for (std::uint32_t s = cut; s < next; ++s) block += static_cast<double>(samples[s]);
+      for (std::uint32_t u = cut; u < next; ++u) block += static_cast<double>(units.samples[u]);
       const bool empty = cut == (r == 0 ? 0 : ends[r - 1]);
       if (!empty && passed + block / 2 > wanted) break;
       passed += block;
       cut = next;
     }
-    ends[r] = r + 1 == ranks ? shards : cut;
+    ends[r] = r + 1 == ranks ? count : cut;
   }
   return owner_of(order, ends);
 }
 
-Owner greedy(std::span<const std::uint64_t> samples, std::span<const std::uint32_t> threads) {
-  std::vector<std::uint32_t> largest_first(samples.size());
+Owner greedy(const Units& units, std::span<const double> speeds) {
+  std::vector<std::uint32_t> largest_first(units.size());
   std::iota(largest_first.begin(), largest_first.end(), 0U);
   std::stable_sort(largest_first.begin(), largest_first.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return samples[a] > samples[b]; });
-  std::vector<std::uint64_t> load(threads.size());
-  Owner owner(samples.size());
-  for (const std::uint32_t shard : largest_first) {
+                   [&](std::uint32_t a, std::uint32_t b) { return units.samples[a] > units.samples[b]; });
+  std::vector<std::uint64_t> load(speeds.size());
+  Owner owner(units.size());
+  for (const std::uint32_t unit : largest_first) {
     std::uint32_t best = 0;
     double soonest = std::numeric_limits<double>::infinity();
-    for (std::uint32_t r = 0; r < threads.size(); ++r) {
-      const double end = static_cast<double>(load[r] + samples[shard]) / threads[r];
+    for (std::uint32_t r = 0; r < speeds.size(); ++r) {
+      const double end = static_cast<double>(load[r] + units.samples[unit]) / speeds[r];
       if (end < soonest) {
         soonest = end;
         best = r;
       }
     }
-    owner[shard] = best;
-    load[best] += samples[shard];
+    owner[unit] = best;
+    load[best] += units.samples[unit];
   }
   return owner;
+}
+
+bool searchable(const Units& units, std::span<const double> speeds) {
+  return units.size() <= kMostSearched && speeds.size() <= kMostSearched;
+}
+
+// Where raggedness pays, the greedy map; else the ranges. Both are of units, what comes out is of shards.
+Owner better_of(const Owner& ranges, const Units& units, std::span<const double> speeds,
+                double part_seconds) {
+  const Owner ragged = greedy(units, speeds);
+  std::vector<bool> busy(speeds.size());
+  for (const std::uint32_t rank : ragged) busy[rank] = true;
+  const auto cost = [&](const Owner& owner) {
+    const double parts = part_seconds > 0
+        ? static_cast<double>(count_parts(of_shards(units, owner), static_cast<std::uint32_t>(speeds.size())))
+        : 0;
+    return pace_of(owner, units.samples, speeds) + parts * part_seconds;
+  };
+  const bool pays = std::find(busy.begin(), busy.end(), false) == busy.end() &&
+                    cost(ragged) < kGreedyGain * cost(ranges);
+  return of_shards(units, pays ? ragged : ranges);
+}
+
+// Ranks by their first shard; those without one follow.
+Owner present_order(std::span<const std::uint32_t> owner, std::size_t ranks) {
+  Owner order;
+  std::vector<bool> seen(ranks);
+  const auto add = [&](std::uint32_t rank) {
+    if (rank >= ranks || seen[rank]) return;
+    seen[rank] = true;
+    order.push_back(rank);
+  };
+  for (const std::uint32_t rank : owner) add(rank);
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) add(rank);
+  return order;
 }
 
 }  // namespace
@@ -206,47 +209,61 @@ Assignment parse_assignment(std::string_view name) {
   if (name == "random") return Assignment::random;
   if (name == "round-robin") return Assignment::round_robin;
   if (name == "balanced") return Assignment::balanced;
-  fail(Exit::usage, "--assign: {} is not one of random, round-robin, balanced", shown(name));
+  if (name == "adaptive") return Assignment::adaptive;
+  fail(Exit::usage, "--assign: {} is not one of random, round-robin, balanced, adaptive", shown(name));
 }
 
 std::string_view name_of(Assignment assignment) {
   switch (assignment) {
     case Assignment::random: return "random";
     case Assignment::round_robin: return "round-robin";
+    case Assignment::adaptive: return "adaptive";
     case Assignment::balanced: break;
   }
   return "balanced";
 }
 
-std::vector<std::uint32_t> assign(Assignment assignment, std::span<const std::uint64_t> samples,
-                                  std::span<const std::uint32_t> threads, std::uint64_t seed,
-                                  std::uint32_t generation) {
-  if (threads.empty()) fail(Exit::bug, "shards are to be assigned to no rank");
+std::vector<std::uint32_t> assign(Assignment assignment, const Tasks& tasks, std::span<const double> speeds,
+                                  std::uint64_t seed, std::uint32_t generation) {
+  const std::vector<double> counted = checked(speeds);
+  const Units units = units_of(tasks);
+  if (assignment == Assignment::balanced || assignment == Assignment::adaptive) {
+    const bool few = searchable(units, counted);
+    return better_of(few ? searched(units, counted) : proportional(units, counted), units, counted, 0);
+  }
+  Owner owner(units.size());
   if (assignment == Assignment::random) {
-    Owner owner(samples.size());
     const auto order = permutation(static_cast<std::uint32_t>(owner.size()), Rng(seed, Purpose::assignment, generation));
-    for (std::size_t i = 0; i < order.size(); ++i) owner[order[i]] = static_cast<std::uint32_t>(i % threads.size());
-    return owner;
+    for (std::size_t i = 0; i < order.size(); ++i) owner[order[i]] = static_cast<std::uint32_t>(i % speeds.size());
+  } else {
+    for (std::size_t u = 0; u < owner.size(); ++u) owner[u] = static_cast<std::uint32_t>(u % speeds.size());
   }
-  if (assignment == Assignment::round_robin) {
-    Owner owner(samples.size());
-    for (std::size_t s = 0; s < owner.size(); ++s) {
-      owner[s] = static_cast<std::uint32_t>(s % threads.size());
+  return of_shards(units, owner);
+}
+
+std::vector<std::uint32_t> reassign(const Tasks& tasks, std::span<const double> speeds,
+                                    std::span<const std::uint32_t> owner, double part_seconds) {
+  const std::vector<double> counted = checked(speeds);
+  const Units units = units_of(tasks);
+  if (!searchable(units, counted)) {
+    return better_of(proportional(units, counted), units, counted, part_seconds);
+  }
+  const RangeSearch search(units.ranges, units.samples, counted);
+  Owner best;
+  double least = std::numeric_limits<double>::infinity();
+  bool first = true;
+  for (const Owner& order : orders_of(present_order(owner, speeds.size()), counted)) {
+    const double pace = search.best_pace(order);
+    for (const double slack : {1.0, 1.02, 1.05, 1.1, 1.2, 1.5}) {
+      const RangeSearch::Cuts cuts = search.fewest_parts(order, pace * slack);
+      const double cost = cuts.pace + cuts.parts * part_seconds;
+      if (cost >= (first ? least : least * kReorderGain)) continue;
+      least = cost;
+      best = owner_of(order, cuts.ends);
     }
-    return owner;
+    first = false;
   }
-  std::vector<std::uint32_t> counted(threads.begin(), threads.end());
-  for (std::uint32_t& t : counted) t = std::max(t, 1U);
-  Owner ranges = samples.size() <= kMostSearched && threads.size() <= kMostSearched
-                     ? searched(samples, counted)
-                     : proportional(samples, counted);
-  Owner ragged = greedy(samples, counted);
-  std::vector<bool> busy(threads.size());
-  for (const std::uint32_t rank : ragged) busy[rank] = true;
-  const bool pays =
-      std::find(busy.begin(), busy.end(), false) == busy.end() &&
-      pace_of(ragged, samples, counted) < kGreedyGain * pace_of(ranges, samples, counted);
-  return pays ? ragged : ranges;
+  return better_of(best, units, counted, part_seconds);
 }
 
 std::uint64_t count_parts(std::span<const std::uint32_t> owner, std::uint32_t ranks) {
@@ -260,14 +277,28 @@ std::uint64_t count_parts(std::span<const std::uint32_t> owner, std::uint32_t ra
 }
 
 double pace_of(std::span<const std::uint32_t> owner, std::span<const std::uint64_t> samples,
-               std::span<const std::uint32_t> threads) {
-  std::vector<std::uint64_t> load(threads.size());
+               std::span<const double> speeds) {
+  std::vector<std::uint64_t> load(speeds.size());
   for (std::size_t s = 0; s < owner.size(); ++s) load[owner[s]] += samples[s];
   double slowest = 0;
   for (std::size_t r = 0; r < load.size(); ++r) {
-    slowest = std::max(slowest, static_cast<double>(load[r]) / std::max(threads[r], 1U));
+    slowest = std::max(slowest, static_cast<double>(load[r]) / speeds[r]);
   }
   return slowest;
+}
+
+std::vector<double> evened(std::span<const double> speeds) {
+  std::vector<std::size_t> fastest_first(speeds.size());
+  std::iota(fastest_first.begin(), fastest_first.end(), std::size_t{0});
+  std::stable_sort(fastest_first.begin(), fastest_first.end(),
+                   [&](std::size_t a, std::size_t b) { return speeds[a] > speeds[b]; });
+  std::vector<double> out(speeds.size());
+  double head = 0;
+  for (const std::size_t i : fastest_first) {
+    if (speeds[i] < head * kAlike || head == 0) head = speeds[i];
+    out[i] = head;
+  }
+  return out;
 }
 
 }  // namespace dl::coord

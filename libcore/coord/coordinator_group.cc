@@ -112,9 +112,9 @@ void Coordinator::proceed() {
 
 void Coordinator::load(Next next) {
   next_ = std::move(next);
-  std::vector<std::uint32_t> threads;
-  for (const NodeId id : next_.group) threads.push_back(std::max(1U, nodes_.at(id).hello.threads));
-  next_.owner = assign(plan_.assignment, plan_.shard_samples, threads, plan_.seed, generation_);
+  std::vector<double> speeds;
+  for (const NodeId id : next_.group) speeds.push_back(std::max(1U, nodes_.at(id).hello.threads));
+  next_.owner = assign(plan_.assignment, {plan_.shard_samples}, speeds, plan_.seed, generation_);
   phase_ = Phase::loading;
   for (std::uint32_t rank = 0; rank < next_.group.size(); ++rank) {
     Load message{generation_, {}};
