@@ -70,6 +70,7 @@ class Client {
   void send(const Loaded& message);
   void send(const Fetch& message);
   void send(const Progress& message);
+  void send(const Pace& message);
   void send(const Report& message);
   void send(const Done& message);
   void send(const Refuse& message);

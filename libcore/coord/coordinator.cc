@@ -105,6 +105,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
   }
   if (arithmetic_.empty()) arithmetic_ = std::string(arithmetic);
   node.ready = true;
+  node.declared = message.speed;
   if (phase_ == Phase::forming || phase_ == Phase::fetching) {
     deadline_ns_ = now_ + plan_.wait_ns;
     pause(id);
@@ -131,6 +132,7 @@ void Coordinator::said(NodeId id, const Paused& message) {
     if (ending_) {
       save_and_end();
     } else {
+      if (moving_) moving_->paused_ns = now_;
       form();
     }
   }
@@ -150,7 +152,9 @@ void Coordinator::said(NodeId id, const Progress& message) {
   Node& node = nodes_.at(id);
   node.progress = message;
   stir(id);
-  if (phase_ == Phase::running && node.rank == 0U) out_.push_back(action::Live{message});
+  if (phase_ != Phase::running || node.rank != 0U) return;
+  out_.push_back(action::Live{message});
+  learn_cost();
 }
 
 void Coordinator::said(NodeId id, const Report& message) {
@@ -339,7 +343,8 @@ std::vector<Coordinator::NodeView> Coordinator::nodes() const {
                         : node.rank                     ? "training"
                                                         : "ready";
     views.push_back({id, node.rank, node.hello.host.str(), node.hello.pid, node.hello.threads,
-                     node.hello.kernel.str(), doing, node.progress});
+                     node.hello.kernel.str(), doing, node.progress, std::nullopt});
+    if (const auto speed = node.speed.believed()) views.back().speed = samples_per_second(*speed);
   }
   return views;
 }

@@ -15,6 +15,7 @@
 //   running --everyone done, final state written--> ended
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "base/json.h"
 #include "coord/assignment.h"
 #include "coord/messages.h"
+#include "coord/speeds.h"
 
 namespace dl::coord {
 
@@ -41,7 +43,7 @@ struct Arrived {  // a node's Hello, first of all
 };
 struct Said {  // any other message of a node that arrived
   NodeId node = 0;
-  std::variant<Ready, Paused, Loaded, Progress, Report, Done, Refuse, Goodbye, Heartbeat> message;
+  std::variant<Ready, Paused, Loaded, Progress, Pace, Report, Done, Refuse, Goodbye, Heartbeat> message;
 };
 struct AtWork {  // a part of its state came, or a part of a file was asked for
   NodeId node = 0;
@@ -135,6 +137,9 @@ struct Plan {  // what a coordinator is told at its birth
   std::string arithmetic;       // "defined", or "openblas" and the nodes must agree on its core
   std::vector<std::uint64_t> shard_samples;
   Assignment assignment = Assignment::balanced;
+  std::vector<ShardRange> units;  // of shards that stay together; none: each by itself
+  std::uint64_t steps_per_epoch = 1;
+  std::uint64_t total_steps = UINT64_MAX;  // to weigh whether moving shards pays
   std::uint64_t seed = 1;       // of a random assignment
   std::uint32_t nodes = 1;      // for the first group
   std::uint32_t min_nodes = 1;  // for later ones
@@ -163,6 +168,7 @@ class Coordinator {
     std::string kernel;
     std::string doing;  // "loading", "ready", "training", "pausing", "done"
     Progress progress;
+    std::optional<double> speed;  // samples per second of computing, where it was measured
   };
   std::vector<NodeView> nodes() const;
   std::uint32_t generation() const { return generation_; }
@@ -190,12 +196,21 @@ class Coordinator {
     std::optional<std::uint32_t> rank;   // in the newest group
     std::optional<Done> done;
     Progress progress;
+    double declared = 0;                 // multiply-adds per second
+    Speed speed;                         // as measured, in samples of an epoch per second of a step
   };
   struct Next {                          // the group that loads its shards
     std::vector<NodeId> group;           // by rank
     std::vector<std::uint32_t> owner;    // rank of each shard
     std::vector<NodeId> laggards;        // who gets the kept state
     std::int64_t step = 0;
+  };
+  struct Moving {                        // a group that pauses because another map is better
+    std::vector<NodeId> group;
+    std::vector<std::uint32_t> owner;
+    double step_seconds = 0;
+    std::int64_t paused_ns = 0;          // when it stood still
+    bool started = false;                // its next generation has
   };
   struct Ending {
     int code = 0;
@@ -219,6 +234,7 @@ class Coordinator {
   void said(NodeId id, const Paused& message);
   void said(NodeId id, const Loaded& message);
   void said(NodeId id, const Progress& message);
+  void said(NodeId id, const Pace& message);
   void said(NodeId id, const Report& message);
   void said(NodeId id, const Done& message);
   void said(NodeId id, const Refuse& message);
@@ -246,6 +262,16 @@ class Coordinator {
   std::uint32_t needed() const;
   std::vector<NodeId> members() const;      // of the newest group, in rank order
 
+  // coordinator_pace.cc: how fast the nodes are, and what follows for the shards
+  std::vector<double> speeds_of(const std::vector<NodeId>& group) const;
+  std::vector<std::uint32_t> map_of(const std::vector<NodeId>& group) const;
+  void weigh(const Pace& pace);
+  void learn_cost();
+  void announce_times();
+  double samples_per_second(double speed) const {
+    return speed / static_cast<double>(std::max<std::uint64_t>(1, plan_.steps_per_epoch));
+  }
+
   // coordinator_end.cc: how a run ends
   void check_done();
   void save_and_end();
@@ -268,6 +294,8 @@ class Coordinator {
   std::int64_t holder_step_ = -1;
   Next next_;
   bool pause_asked_ = false;      // of this group
+  std::optional<Moving> moving_;
+  MoveBudget moves_;
   std::int64_t kept_step_;        // of the state the server holds
   std::int64_t writing_step_;     // newest handed to the writer
   std::int64_t written_step_;     // newest on disk

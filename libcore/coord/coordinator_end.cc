@@ -40,6 +40,7 @@ void Coordinator::check_done() {
     }
     done["params_sha256"] = first.params_sha256.str();
     done["checkpoint"] = final_path_;
+    announce_times();
     out_.push_back(action::Announce{std::move(done)});
   } catch (const Error& error) {
     end(static_cast<int>(Exit::bug), fmt::format("rank 0: {}", error.what()), error.what());

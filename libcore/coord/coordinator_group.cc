@@ -112,9 +112,7 @@ void Coordinator::proceed() {
 
 void Coordinator::load(Next next) {
   next_ = std::move(next);
-  std::vector<double> speeds;
-  for (const NodeId id : next_.group) speeds.push_back(std::max(1U, nodes_.at(id).hello.threads));
-  next_.owner = assign(plan_.assignment, {plan_.shard_samples}, speeds, plan_.seed, generation_);
+  next_.owner = map_of(next_.group);
   phase_ = Phase::loading;
   for (std::uint32_t rank = 0; rank < next_.group.size(); ++rank) {
     Load message{generation_, {}};
@@ -140,6 +138,7 @@ void Coordinator::start() {
   for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
     Node& node = nodes_.at(group[rank]);
     node.rank = rank;
+    node.speed.begin_period();
     stir(group[rank]);
     Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner};
     for (const NodeId other : group) {
@@ -165,6 +164,11 @@ void Coordinator::start() {
   phase_ = Phase::running;
   started_ = true;
   pause_asked_ = false;
+  if (moving_ && moving_->group == group && moving_->paused_ns > 0) {
+    moving_->started = true;
+  } else {
+    moving_.reset();  // something else came between
+  }
   final_step_ = -1;
   out_.push_back(action::Announce{Json{{"event", "group"},
                                        {"generation", generation_},

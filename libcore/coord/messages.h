@@ -48,7 +48,8 @@ struct Ready {
   Text<64> manifest_sha256;
   std::uint64_t parameters = 0;
   Text<64> arithmetic;         // "defined", or "openblas-" and the core's name
-  template <class A> void serialize(A& a, unsigned) { a & manifest_sha256 & parameters & arithmetic; }
+  double speed = 0;            // multiply-adds per second of all its threads, measured at its start
+  template <class A> void serialize(A& a, unsigned) { a & manifest_sha256 & parameters & arithmetic & speed; }
 };
 
 // coordinator -> node: leave the current generation; answer with Paused
@@ -154,9 +155,27 @@ struct Progress {
   std::uint64_t step = 0;        // applied updates
   double loss = 0;               // of the last step, per unit of weight
   std::uint64_t samples = 0;     // of the run so far, whole group
-  double train_seconds = 0;      // of this node in this process, training only
-  double busy_seconds = 0, wait_seconds = 0;
-  template <class A> void serialize(A& a, unsigned) { a & step & loss & samples & train_seconds & busy_seconds & wait_seconds; }
+  double train_seconds = 0;      // of the run so far, training only
+  // Of this node in this process: computing, waiting for others that compute, adding and sending.
+  double busy_seconds = 0, wait_seconds = 0, communicate_seconds = 0;
+  template <class A> void serialize(A& a, unsigned) { a & step & loss & samples & train_seconds & busy_seconds & wait_seconds & communicate_seconds; }
+};
+
+// rank 0 -> coordinator, where it has changed and now and then: how long a step takes, smoothed
+// (coord/step_times.h)
+struct RankTime {
+  double busy_seconds = 0;       // of computing, in a step
+  double error = 0;              // standard error of that
+  template <class A> void serialize(A& a, unsigned) { a & busy_seconds & error; }
+};
+struct Pace {
+  static constexpr net::Type type = net::Type::pace;
+  std::uint32_t generation = 0;
+  std::uint64_t step = 0;        // applied updates
+  double step_seconds = 0;
+  double sum_seconds = 0;        // of it: communicating
+  List<RankTime, 1024> ranks;
+  template <class A> void serialize(A& a, unsigned) { a & generation & step & step_seconds & sum_seconds & ranks; }
 };
 
 // rank 0 -> coordinator: something worth a line in metrics.jsonl ("first_step", "epoch", ...)
@@ -183,6 +202,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 3;
+inline constexpr std::uint32_t kProtocol = 4;
 
 }  // namespace dl::coord

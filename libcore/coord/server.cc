@@ -113,6 +113,7 @@ void Server::hear(NodeId id, net::Type type, ByteView payload) {
   switch (type) {
     case net::Type::heartbeat: said(decode<Heartbeat>(payload)); break;
     case net::Type::progress: said(decode<Progress>(payload)); break;
+    case net::Type::pace: said(decode<Pace>(payload)); break;
     case net::Type::report: said(decode<Report>(payload)); break;
     case net::Type::ready:
       if (children_) children_->ready(static_cast<pid_t>(peer.pid));
@@ -349,7 +350,9 @@ Json Server::status() const {
                      {"samples", view.progress.samples},
                      {"loss", view.progress.loss},
                      {"busy_seconds", view.progress.busy_seconds},
-                     {"wait_seconds", view.progress.wait_seconds}});
+                     {"wait_seconds", view.progress.wait_seconds},
+                     {"communicate_seconds", view.progress.communicate_seconds},
+                     {"samples_per_second", view.speed ? Json(*view.speed) : Json(nullptr)}});
   }
   return {{"phase", coordinator_->phase()},
           {"generation", coordinator_->generation()},

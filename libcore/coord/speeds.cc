@@ -27,9 +27,9 @@ std::vector<double> loads_of(std::span<const std::uint64_t> samples, std::span<c
 }
 
 // What one more part costs: summing is taken to grow with the number of parts.
-double part_seconds(const Pace& pace, std::span<const std::uint32_t> owner, std::uint32_t ranks) {
+double part_seconds(const Timing& timing, std::span<const std::uint32_t> owner, std::uint32_t ranks) {
   const auto parts = static_cast<double>(count_parts(owner, ranks));
-  return std::isfinite(pace.sum_seconds) && parts > 0 ? std::max(0.0, pace.sum_seconds) / parts : 0;
+  return std::isfinite(timing.sum_seconds) && parts > 0 ? std::max(0.0, timing.sum_seconds) / parts : 0;
 }
 
 }  // namespace
@@ -46,26 +46,26 @@ void Speed::measure(double load, double busy, double step) {
   believed_ = first_period_ ? most : std::clamp(anchor_->speed * anchor_->busy / busy, least, most);
 }
 
-std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speeds, const Pace& pace,
+std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speeds, const Timing& timing,
                                std::span<const std::uint32_t> owner) {
   const auto ranks = static_cast<std::uint32_t>(speeds.size());
-  const double least_gain = kGain * pace.step_seconds;
-  if (ranks < 2 || !(pace.step_seconds > 0) || !std::isfinite(pace.step_seconds)) return std::nullopt;
+  const double least_gain = kGain * timing.step_seconds;
+  if (ranks < 2 || !(timing.step_seconds > 0) || !std::isfinite(timing.step_seconds)) return std::nullopt;
   // The search is dear, so first: could any map be good enough?
   double together = 0;
   for (const double speed : speeds) together += speed;
   const double now = pace_of(owner, tasks.samples, speeds);
   if (now - sum_of(tasks.samples) / together <= least_gain) return std::nullopt;
 
-  const double part = part_seconds(pace, owner, ranks);
-  Move move{reassign(tasks, speeds, owner, part), pace.step_seconds, 0};
+  const double part = part_seconds(timing, owner, ranks);
+  Move move{reassign(tasks, speeds, owner, part), timing.step_seconds, 0};
   const auto parts_gained = static_cast<double>(count_parts(owner, ranks)) -
                             static_cast<double>(count_parts(move.owner, ranks));
   // The rank that sets the pace may be faster than it looks, and the others slower.
   std::vector<double> doubted(speeds.begin(), speeds.end());
   const std::vector<double> loads = loads_of(tasks.samples, owner, ranks);
   for (std::uint32_t r = 0; r < ranks; ++r) {
-    const auto& [seconds, error] = pace.busy[r];
+    const auto& [seconds, error] = timing.busy[r];
     if (!(seconds > 0)) continue;
     const bool sets_the_pace = loads[r] / speeds[r] >= now;
     doubted[r] *= seconds / (sets_the_pace ? std::max(seconds - kSure * error, seconds / 4)

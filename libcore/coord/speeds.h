@@ -41,8 +41,8 @@ class Speed {
   bool first_period_ = true;
 };
 
-// A group's measurement: by rank.
-struct Pace {
+// A group's measurement, by rank (StepTimes).
+struct Timing {
   struct Time {
     double seconds = 0;
     double error = 0;
@@ -61,7 +61,7 @@ struct Move {
 // A map that gains more than 3 % of a step, also if the rank that sets the pace is faster, and
 // the others are slower, than measured by twice the standard error; or none. `tasks` counts the samples of a step or of an epoch, `speeds`
 // the same per second.
-std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speeds, const Pace& pace,
+std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speeds, const Timing& timing,
                                std::span<const std::uint32_t> owner);
 
 // Moves cost time; this bounds how much. A move is allowed when it gains more than it costs in the steps

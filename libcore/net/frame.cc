@@ -52,6 +52,7 @@ std::uint32_t max_length(Type type) {
     case Type::file_piece: return 65 * kKiB;
     case Type::load: return 260 * kKiB;
     case Type::loaded: return 64;
+    case Type::pace: return 17 * kKiB;
     case Type::mesh_hello: return 256;
     case Type::part: return 1024 * kMiB;
     case Type::result: return 1024 * kMiB;

@@ -62,6 +62,7 @@ std::string_view name(Type type) {
     case Type::file_piece: return "file_piece";
     case Type::load: return "load";
     case Type::loaded: return "loaded";
+    case Type::pace: return "pace";
     case Type::mesh_hello: return "mesh_hello";
     case Type::part: return "part";
     case Type::result: return "result";

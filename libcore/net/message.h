@@ -49,6 +49,7 @@ enum class Type : std::uint8_t {
   file_piece = 19,  // where it belongs, and raw bytes
   load = 20,
   loaded = 21,
+  pace = 22,
 
   mesh_hello = 32,
   part = 33,    // raw float32: a rank's partial sums

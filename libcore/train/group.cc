@@ -41,14 +41,16 @@ std::vector<std::uint32_t> Group::group_sizes() const {
 std::uint32_t StepRecord::bytes(const Group& group) {
   std::size_t most = 0;
   for (std::uint32_t r = 0; r < group.size; ++r) most = std::max(most, group.shards_of(r).size());
-  return static_cast<std::uint32_t>(8 + 16 * most);
+  return static_cast<std::uint32_t>(16 + 16 * most);
 }
 
 void StepRecord::write(Bytes& out, std::uint32_t size, std::uint32_t bits,
-                       std::span<const double> losses, std::span<const double> weights) {
+                       std::span<const double> losses, std::span<const double> weights,
+                       double busy_before) {
   out.clear();
   put(out, bits);
   put(out, std::uint32_t{0});
+  put(out, busy_before);
   for (std::size_t i = 0; i < losses.size(); ++i) {
     put(out, losses[i]);
     put(out, weights[i]);
@@ -65,6 +67,7 @@ StepTotals read_records(const Group& group, ByteView records) {
     readers.emplace_back(records.subspan(std::size_t{r} * size, size), "a rank's record");
     totals.bits |= readers[r].get<std::uint32_t>();
     readers[r].get<std::uint32_t>();
+    totals.busy_before.push_back(readers[r].get<double>());
   }
   for (std::uint32_t s = 0; s < group.owner.size(); ++s) {
     losses[s] = readers[group.owner[s]].get<double>();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -25,11 +26,14 @@ struct Group {
 };
 
 // The small record that every rank shares with all others in each round.
-//   u32 bits, u32 zero, then for each shard of the rank: double loss sum, double weight
+//   u32 bits, u32 zero, double seconds, then for each shard of the rank: double loss sum, double weight
+// The seconds are those that the rank computed in the round before; NaN: there was none. They tell how
+// fast it is, and nothing that reaches the parameters looks at them.
 struct StepRecord {
   static std::uint32_t bytes(const Group& group);
   static void write(Bytes& out, std::uint32_t size, std::uint32_t bits,
-                    std::span<const double> losses, std::span<const double> weights);
+                    std::span<const double> losses, std::span<const double> weights,
+                    double busy_before = std::numeric_limits<double>::quiet_NaN());
 };
 
 // Everyone's records, put together.
@@ -37,6 +41,7 @@ struct StepTotals {
   std::uint32_t bits = 0;            // of all ranks, or-ed
   double loss = 0;                   // summed in the tree
   double weight = 0;
+  std::vector<double> busy_before;   // of each rank: seconds of computing in the step before
   std::uint32_t bad_shard = UINT32_MAX;  // the first one whose loss is not finite
 };
 StepTotals read_records(const Group& group, ByteView records);

@@ -78,17 +78,18 @@ RoundTotals Local::round(std::uint64_t limit) {
     for (int d = std::popcount(part_sizes_[part]) - 1; d > 0; --d) add_up(part, d);
   }
   bits_ |= seat_.wanted_bits();
-  StepRecord::write(record_, StepRecord::bytes(seat_.group), bits_, losses_, weights_);
+  StepRecord::write(record_, StepRecord::bytes(seat_.group), bits_, losses_, weights_, busy_);
   comm_->post(record_);
   for (std::size_t b = 0; b < buckets_; ++b) comm_->start(b);
   const std::int64_t computed = monotonic_ns();
 
-  const StepTotals totals = read_records(seat_.group, comm_->collect());
+  StepTotals totals = read_records(seat_.group, comm_->collect());
   check_finite(totals, first + 1, first + steps);
   const double collecting = seconds_between(computed, monotonic_ns());
   RoundTotals out{.steps = steps, .loss = totals.loss, .weight = totals.weight, .bits = totals.bits};
   out.wait = collecting + apply(totals.weight);
-  out.busy = seconds_between(begin, computed);
+  out.busy = busy_ = seconds_between(begin, computed);
+  out.busy_before = std::move(totals.busy_before);
   for (std::uint64_t h = 0; h < steps; ++h) {
     out.samples += samples_of_step(seat_.data.manifest(), seat_.config.batch, first + h);
   }

@@ -20,6 +20,7 @@
 // added as values: Adam's second moment, a difference away from zero, could become negative.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -62,6 +63,7 @@ class Local : public Strategy {
   std::vector<double> losses_, weights_;           // of each shard, over the round
   std::uint32_t bits_ = 0;
   std::uint64_t buckets_ = 0;
+  double busy_ = std::numeric_limits<double>::quiet_NaN();  // of the round before
   Bytes record_;
 };
 

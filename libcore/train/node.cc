@@ -18,6 +18,7 @@
 #include "coord/fetch.h"
 #include "linalg/arithmetic.h"
 #include "train/cache.h"
+#include "train/calibration.h"
 #include "train/replica.h"
 #include "train/state_layout.h"
 #include "train/trainer.h"
@@ -172,6 +173,7 @@ class Node {
     ready.manifest_sha256 = work_->config.manifest_sha256;
     ready.parameters = work_->replica.model().parameters().size();
     ready.arithmetic = work_->arithmetic.name();
+    ready.speed = multiply_adds_per_second(work_->arithmetic, options_.threads);
     client_->send(ready);
     return std::nullopt;
   } catch (const Interrupted&) {
@@ -338,13 +340,18 @@ class Node {
     const Hooks hooks{
         .wanted_bits = [this] { return wanted_bits(); },
         .progress =
-            [&](const coord::Progress& message) {
+            [&, before = newest_](const coord::Progress& message) {
               ++progress_;
+              newest_ = message;
+              newest_.busy_seconds += before.busy_seconds;
+              newest_.wait_seconds += before.wait_seconds;
+              newest_.communicate_seconds += before.communicate_seconds;
               const std::int64_t now = monotonic_ns();
               if (now - said < kProgressNs) return;
               said = now;
-              client_->send(message);
+              client_->send(newest_);
             },
+        .pace = [this](const coord::Pace& pace) { client_->send(pace); },
         .report = [this](const Json& line) { client_->send(coord::Report{dump_line(line)}); },
         .save = [this](coord::StateReason reason) { send_state(reason); }};
     const auto connect = [&](const comm::SumPlan& plan) {
@@ -361,6 +368,7 @@ class Node {
       client_->send(paused(group.generation));
       return;
     }
+    if (newest_.step > 0) client_->send(newest_);
     coord::Done done;
     done.step = work_->replica.step();
     done.params_sha256 = checkpoint::params_sha256(work_->replica.model().parameters());
@@ -378,6 +386,7 @@ class Node {
   std::atomic<std::uint64_t> progress_{0};
   std::atomic<int> signal_{0};
   std::deque<coord::Incoming> stash_;  // came while training, in order
+  coord::Progress newest_;             // the times are of all groups so far
   std::string run_id_;
   std::optional<Work> work_;
   net::Loop loop_;

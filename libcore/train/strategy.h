@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "train/group.h"
@@ -35,7 +36,9 @@ struct RoundTotals {
   double loss = 0;            // sums over those samples
   double weight = 0;
   std::uint32_t bits = 0;     // coord::Signal: what any rank asked for
-  double busy = 0, wait = 0;  // seconds of this rank
+  double busy = 0, wait = 0;  // seconds of this rank: computing, and held up by others or the sums
+  // Of every rank: seconds of computing in the round before; empty where the mode does not measure them.
+  std::vector<double> busy_before;
 };
 
 // Before what the state has to be whole: on every rank the parameters (judge), on rank 0 the whole state

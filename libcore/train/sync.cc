@@ -23,24 +23,26 @@ RoundTotals Sync::round(std::uint64_t /*limit*/) {
   seat_.replica.model().backprop(batch, group_sizes_, partials_, losses_, [&](std::size_t bucket) {
     if (!posted) {  // the losses are known by now, the gradients not yet: the record travels first
       StepRecord::write(record_, StepRecord::bytes(seat_.group), seat_.wanted_bits(), losses_,
-                        reader_.segment_weights());
+                        reader_.segment_weights(), busy_);
       comm_->post(record_);
       posted = true;
     }
     comm_->start(bucket);
   });
   const std::int64_t computed = monotonic_ns();
-  const StepTotals totals = read_records(seat_.group, comm_->collect());
+  StepTotals totals = read_records(seat_.group, comm_->collect());
   check_finite(totals, seat_.replica.step() + 1, seat_.replica.step() + 1);
   const double collecting = seconds_between(computed, monotonic_ns());
   const double waited = apply(totals);
+  busy_ = seconds_between(begin, computed);
   return {.steps = 1,
           .samples = reader_.samples_of_step(),
           .loss = totals.loss,
           .weight = totals.weight,
           .bits = totals.bits,
-          .busy = seconds_between(begin, computed),
-          .wait = collecting + waited};
+          .busy = busy_,
+          .wait = collecting + waited,
+          .busy_before = std::move(totals.busy_before)};
 }
 
 // Returns the seconds that it waited for sums.

@@ -3,6 +3,7 @@
 // whole group, and every node applies the same update.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -30,6 +31,7 @@ class Sync : public Strategy {
   optim::ScheduleSpec schedule_;
   std::vector<double> losses_;
   Bytes record_;
+  double busy_ = std::numeric_limits<double>::quiet_NaN();  // of the step before
 };
 
 }  // namespace dl::train

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "data/sampler.h"
 #include "train/judge.h"
+#include "train/round_times.h"
 
 namespace dl::train {
 
@@ -15,6 +16,7 @@ struct Trainer::State {
   TrainingData& data;
   const Group group;
   const Hooks& hooks;
+  RoundTimes times;
   std::unique_ptr<Strategy> strategy;
   std::uint64_t total_steps;
   std::uint64_t per_epoch;
@@ -22,7 +24,6 @@ struct Trainer::State {
   Cursor ahead;         // the replica's cursor, and what closing an epoch made of it
   std::uint64_t epoch = 0;              // closed last
   Json held_out = Json::object();       // what its judgement said: "test_accuracy", ...
-  double busy = 0, wait = 0;
 
   State(const RunConfig& c, Replica& r, TrainingData& d, const Group& g, const Hooks& h)
       : config(c),
@@ -30,6 +31,7 @@ struct Trainer::State {
         data(d),
         group(g),
         hooks(h),
+        times(g.rank, g.size),
         total_steps(c.total_steps(d.manifest().training_samples())),
         per_epoch(data::steps_per_epoch(d.manifest().training_samples(), c.batch)),
         schedule(c.schedule) {
@@ -59,9 +61,9 @@ struct Trainer::State {
 RoundTotals Trainer::State::round() {
   const std::int64_t begin = monotonic_ns();
   const RoundTotals totals = strategy->round(until_border());
-  busy += totals.busy;
-  wait += totals.wait;
-  ahead.seconds += seconds_between(begin, monotonic_ns());
+  const double seconds = seconds_between(begin, monotonic_ns());
+  times.add(seconds, totals.busy, totals.wait, totals.busy_before);
+  ahead.seconds += seconds;
   ahead.step += totals.steps;
   ahead.samples += totals.samples;
   ahead.epoch_loss += totals.loss;
@@ -164,8 +166,12 @@ Ending Trainer::run() {
                       .loss = totals.weight > 0 ? totals.loss / totals.weight : 0,
                       .samples = s.ahead.samples,
                       .train_seconds = s.ahead.seconds,
-                      .busy_seconds = s.busy,
-                      .wait_seconds = s.wait});
+                      .busy_seconds = s.times.busy(),
+                      .wait_seconds = s.times.waiting(),
+                      .communicate_seconds = s.times.communicating()});
+    if (s.group.rank == 0 && s.group.size > 1 && s.hooks.pace) {
+      if (const auto pace = s.times.news(s.group.generation, s.ahead.step)) s.hooks.pace(*pace);
+    }
     const bool asked = (totals.bits & coord::Signal::kCheckpoint) != 0;
     if ((asked || s.checkpoint_due()) && s.ahead.step < s.total_steps) {
       s.save(coord::StateReason::checkpoint);

@@ -18,6 +18,7 @@ enum class Ending { finished, paused };
 struct Hooks {
   std::function<std::uint32_t()> wanted_bits;             // coord::Signal bits to ask the group for
   std::function<void(const coord::Progress&)> progress;   // after every round
+  std::function<void(const coord::Pace&)> pace;           // rank 0 only, when it has changed; may be empty
   std::function<void(const Json&)> report;                // rank 0 only
   std::function<void(coord::StateReason)> save;           // rank 0 only: take the replica's state now
 };

@@ -19,7 +19,7 @@ told() {
   local line page
   while IFS= read -r line; do
     [ -n "$line" ] || continue
-    case $line in seconds* | samples/s*) continue ;; esac
+    case $line in seconds* | samples/s* | "rank "*) continue ;; esac
     shown=$((shown + 1))
     for page in "$@"; do
       tr -s ' \t' ' ' <"$root/$page" | grep -qF -- "$(tr -s ' \t' ' ' <<<"$line")" && continue

@@ -121,14 +121,14 @@ class Group {
     }
     const auto estimate = times_.news();
     if (!estimate) return;
-    Pace pace{{}, estimate->step.seconds, kSum};
+    Timing timing{{}, estimate->step.seconds, kSum};
     for (std::uint32_t r = 0; r < ranks(); ++r) {
       const auto [seconds, error] = estimate->busy[r];
-      pace.busy.push_back({seconds, error});
+      timing.busy.push_back({seconds, error});
       speeds_[r].measure(1000.0 * static_cast<double>(std::count(owner.begin(), owner.end(), r)), seconds,
                          estimate->step.seconds);
     }
-    const auto move = better_map({samples_}, believed(), pace, owner);
+    const auto move = better_map({samples_}, believed(), timing, owner);
     pausing_ = move && budget_.allows(ns(), *move, last_step - std::min(last_step, steps));
     if (pausing_) proposed_ = move->owner;
   }

@@ -104,7 +104,7 @@ std::optional<int> FakeNode::take(Incoming item) {
       return 65;
     }
     client_->expect_state(kFakeFloats);
-    client_->send(Ready{options_.manifest, 10, "defined"});
+    client_->send(Ready{options_.manifest, 10, "defined", 1e9});
   } else if (const auto* pause = std::get_if<Pause>(&item)) {
     client_->send(Paused{pause->generation, step_});
   } else if (const auto* load = std::get_if<Load>(&item)) {
@@ -158,7 +158,7 @@ void FakeNode::train(const Start& start) {
     ++step_;
     ++progress_;
     state_ = fake_state(next);
-    client_->send(Progress{next, 0.5, next * 10, 0, 0, 0});
+    client_->send(Progress{next, 0.5, next * 10, 0, 0, 0, 0});
     if (start.rank == 0) {
       if (next == 1) client_->send(Report{R"({"event":"first_step"})"});
       const bool asked = (*agreed & Signal::kCheckpoint) != 0;

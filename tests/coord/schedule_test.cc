@@ -158,7 +158,7 @@ class World {
   }
 
   // The node's side.
-  void hear(NodeId id, FakeNode&, const Welcome&) { say(id, Ready{"m", 10, "defined"}); }
+  void hear(NodeId id, FakeNode&, const Welcome&) { say(id, Ready{"m", 10, "defined", 1e9 * (1 + id % 3)}); }
   void hear(NodeId id, FakeNode&, const Refuse&) { gone_.insert(id); }
   void hear(NodeId id, FakeNode&, const Goodbye&) { gone_.insert(id); }
   void hear(NodeId id, FakeNode& node, const Pause& m) {
@@ -200,7 +200,15 @@ class World {
     }
     ++node.step;
     if (node.rank == 0) {
-      say(id, Progress{static_cast<std::uint64_t>(node.step), 0, 0, 0, 0, 0});
+      say(id, Progress{static_cast<std::uint64_t>(node.step), 0, 0, 0, 0, 0, 0});
+      Pace pace;
+      pace.generation = node.generation;
+      pace.step = static_cast<std::uint64_t>(node.step);
+      pace.step_seconds = 100;  // seconds, so that moves are worth their cost
+      for (std::size_t r = 0; r < group.content.members.size(); ++r) {
+        pace.ranks.push_back({1.0 + static_cast<double>(rng_.below(99)), 0});
+      }
+      say(id, pace);
       if (node.step % kCheckpointEvery == 0) {
         node.outbox.push_back(event::StateCame{id, static_cast<std::uint64_t>(node.step), StateReason::checkpoint});
       }
@@ -321,6 +329,7 @@ TEST_CASE("coordinator: any schedule of losses and joins keeps the promises, and
     plan.nodes = static_cast<std::uint32_t>(1 + seed % 3);
     plan.min_nodes = static_cast<std::uint32_t>(1 + seed / 3 % 2);
     plan.wait_ns = 1'000'000'000'000;
+    plan.assignment = seed % 2 == 0 ? Assignment::adaptive : Assignment::balanced;
     if (seed % 5 == 0) plan.kept_step = 5;
     World(seed, plan).run(static_cast<int>(100 + seed % 700), false);
   }
@@ -332,6 +341,7 @@ TEST_CASE("coordinator: a stop at any point of any schedule ends the run with wh
     Plan plan = test::plan();
     plan.nodes = static_cast<std::uint32_t>(1 + seed % 3);
     plan.wait_ns = 1'000'000'000'000;
+    plan.assignment = seed % 2 == 0 ? Assignment::adaptive : Assignment::balanced;
     World(seed, plan).run(static_cast<int>(100 + seed % 700), true);
   }
 }

@@ -129,7 +129,8 @@ Event event_of(const std::string& line) {
     const auto given = words.pairs();
     return event::Said{node, Ready{value(given, "manifest", "m"),
                                    std::stoul(value(given, "parameters", "10")),
-                                   value(given, "arithmetic", "defined")}};
+                                   value(given, "arithmetic", "defined"),
+                                   std::stod(value(given, "speed", "0"))}};
   }
   if (verb == "refuse" || verb == "goodbye") {
     const auto code = words.number<std::uint32_t>();
@@ -146,6 +147,18 @@ Event event_of(const std::string& line) {
     const StateReason reason = reason_of(words.next());
     words.expect("step");
     return event::StateCame{node, words.number<std::uint64_t>(), reason};
+  }
+  if (verb == "pace") {  // pace NODE gen G step S took SECONDS ranks BUSY...
+    words.expect("gen");
+    Pace pace;
+    pace.generation = words.number<std::uint32_t>();
+    words.expect("step");
+    pace.step = words.number<std::uint64_t>();
+    words.expect("took");
+    pace.step_seconds = std::stod(words.next());
+    words.expect("ranks");
+    for (std::string busy = words.next(); !busy.empty(); busy = words.next()) pace.ranks.push_back({std::stod(busy), 0});
+    return event::Said{node, pace};
   }
   if (verb == "progress") {
     words.expect("step");

@@ -63,6 +63,7 @@ state 1 final step 9
 done 1 step 9 sha abc summary
 written final step 9
 > announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"nodes","nodes":[{"rank":0,"host":"h1","pid":11,"shards":2,"busy_seconds":0.0,"wait_seconds":0.0,"communicate_seconds":0.0},{"rank":1,"host":"h2","pid":22,"shards":2,"busy_seconds":0.0,"wait_seconds":0.0,"communicate_seconds":0.0}]}
 > announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
 > goodbye 1 0
 > close 1
@@ -277,6 +278,7 @@ lost 2 gone
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
 written final step 9
 > announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"nodes","nodes":[{"rank":0,"host":"h1","pid":11,"shards":2,"busy_seconds":0.0,"wait_seconds":0.0,"communicate_seconds":0.0}]}
 > announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
 > goodbye 1 0
 > close 1
@@ -301,6 +303,7 @@ state 2 final step 9
 done 2 step 9 sha abc summary
 written final step 9
 > announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
+> announce {"event":"nodes","nodes":[{"rank":0,"host":"h2","pid":22,"shards":4,"busy_seconds":0.0,"wait_seconds":0.0,"communicate_seconds":0.0}]}
 > announce {"event":"done","epochs":1,"steps":9,"samples":90,"seconds":0.5,"samples_per_second":180.0,"train_loss":0.25,"test_accuracy":0.75,"params_sha256":"abc","checkpoint":"step-9"}
 > goodbye 2 0
 > close 2
@@ -355,13 +358,13 @@ lost 1 gone
 
 TEST_CASE("coordinator: who differs in version, data, model or arithmetic is refused with both values") {
   story(plan(), R"~(arrive 1 version=dl_0
-> refuse 1 76 versions differ: the node is 'dl_0' (protocol 3), the coordinator is 'dl 1' (protocol 3)
+> refuse 1 76 versions differ: the node is 'dl_0' (protocol 4), the coordinator is 'dl 1' (protocol 4)
 > close 1
-> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 3), ours is 'dl 1' (protocol 3)"}
+> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 4), ours is 'dl 1' (protocol 4)"}
 arrive 2 protocol=9
-> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 3)
+> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 4)
 > close 2
-> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 3)"}
+> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 4)"}
 arrive 3
 > welcome 3 to run
 ready 3 manifest=x
@@ -585,5 +588,63 @@ written asked step 3
 > goodbye 1 69 a node was lost, and --on-loss is stop
 > close 1
 > finish 69 a node was lost, and --on-loss is stop
+)");
+}
+
+TEST_CASE("coordinator: adaptive moves shards from a slow node at a step's end, and does not give them back") {
+  coord::Plan adaptive = plan();
+  adaptive.shard_samples.assign(8, 5);
+  adaptive.assignment = coord::Assignment::adaptive;
+  adaptive.total_steps = 1000;
+  story(adaptive, R"(arrive 1
+> welcome 1 to run
+ready 1 speed=1e9
+> pause 1 gen 1
+arrive 2
+> welcome 2 to run
+# a declared speed is rough: a tenth more counts as equal
+ready 2 speed=1.1e9
+> pause 2 gen 1
+paused 1 gen 1 step -1
+paused 2 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+> load 2 gen 1 shards 4 5 6 7
+loaded 1 gen 1
+loaded 2 gen 1
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,0,0,1,1,1,1]}
+# what is of another generation, of another rank or about another number of ranks says nothing
+pace 1 gen 0 step 4 took 0.02 ranks 0.005 0.02
+pace 2 gen 1 step 4 took 0.02 ranks 0.005 0.02
+pace 1 gen 1 step 4 took 0.02 ranks 0.005 0.02 0.02
+# even enough
+pace 1 gen 1 step 4 took 0.02 ranks 0.0198 0.02
+pace 1 gen 1 step 8 took 0.02 ranks 0.005 0.02
+> announce {"event":"moving","generation":1,"step":8,"shards":3,"samples_per_second":[4000.0,1000.0],"step_seconds":0.02,"gain_seconds":0.01125}
+> signal 1 pause
+# once is enough
+pace 1 gen 1 step 9 took 0.02 ranks 0.005 0.02
+at 0.03
+paused 1 gen 1 step 9
+paused 2 gen 1 step 9
+> pause 1 gen 2
+> pause 2 gen 2
+paused 1 gen 2 step 9
+paused 2 gen 2 step 9
+> load 1 gen 2 shards 0 1 2 3 4 5 6
+> load 2 gen 2 shards 7
+loaded 1 gen 2
+loaded 2 gen 2
+> start 1 gen 2 rank 0 step 9 members 10.0.0.1:7001 10.0.0.2:7002 owner 00000001
+> start 2 gen 2 rank 1 step 9 members 10.0.0.1:7001 10.0.0.2:7002 owner 00000001
+> announce {"event":"group","generation":2,"step":9,"nodes":2,"owner":[0,0,0,0,0,0,0,1]}
+at 0.06
+progress 1 step 10
+> live step 10
+# it looks fast now, under less work: that is no reason to go back
+pace 1 gen 2 step 14 took 0.009 ranks 0.00875 0.00125
 )");
 }

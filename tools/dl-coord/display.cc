@@ -83,13 +83,14 @@ void Display::event(const Json& event) {
     std::fwrite(line.data(), 1, line.size(), stdout);
     if (std::fflush(stdout) != 0) std::clearerr(stdout);
   } else if (event.at("event") == "done") {
-    const std::string table = summary(event);
+    const std::string table = summary(event) + times_of(nodes_);
     std::fwrite(table.data(), 1, table.size(), stdout);
   }
 }
 
 void Display::tell(const Json& event) {
   const std::string name = text_of(event, "event");
+  if (name == "nodes") nodes_ = event.at("nodes");
   if (!log_.shows(Level::info) && name != "lost" && name != "refused") return;
   erase();
   if (name == "joined") {
@@ -107,6 +108,18 @@ void Display::tell(const Json& event) {
     log_.info("generation {} goes on from step {} with {} node{}, shards {}",
               text_of(event, "generation"), text_of(event, "step"), nodes, nodes == 1 ? "" : "s",
               shards);
+  } else if (name == "moving") {
+    const Json& speeds = event.at("samples_per_second");
+    double fastest = 0;
+    for (const Json& speed : speeds) fastest = std::max(fastest, speed.get<double>());
+    std::string shares;
+    for (std::size_t rank = 0; rank < std::min<std::size_t>(speeds.size(), 16); ++rank) {
+      shares += fmt::format("{}{:.2f}", rank == 0 ? "" : " | ", speeds[rank].get<double>() / fastest);
+    }
+    const double now = event.at("step_seconds").get<double>();
+    log_.info("speeds are {}{}: moving {} shard{}, a step of {:.2f} ms will take {:.2f} ms", shares,
+              speeds.size() > 16 ? " | ..." : "", text_of(event, "shards"), event.at("shards") == 1 ? "" : "s",
+              now * 1e3, (now - event.at("gain_seconds").get<double>()) * 1e3);
   } else if (name == "lost") {
     alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
                       node_of(event), text_of(event, "reason")));
@@ -167,6 +180,17 @@ void Display::live(const coord::Progress& progress) {
   std::fputs(("\r" + line + "\033[K\r").c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;
+}
+
+std::string times_of(const Json& nodes) {
+  std::string out;
+  for (const Json& node : nodes) {
+    out += fmt::format("{:<15}computing {:.3f} s, waiting {:.3f} s, communicating {:.3f} s, {} shard{} ({})\n",
+                       "rank " + text_of(node, "rank"), node.at("busy_seconds").get<double>(),
+                       node.at("wait_seconds").get<double>(), node.at("communicate_seconds").get<double>(),
+                       text_of(node, "shards"), node.at("shards") == 1 ? "" : "s", node_of(node));
+  }
+  return out;
 }
 
 std::string summary(const Json& done) {

@@ -42,10 +42,13 @@ class Display {
   std::int64_t shown_ns_ = 0;
   coord::Progress base_;  // where the rate is measured from
   double rate_ = 0;
+  Json nodes_ = Json::array();  // where their time went
 };
 
 // The table at a run's end.
 std::string summary(const Json& done);
+// And a line for each node of the `nodes` event.
+std::string times_of(const Json& nodes);
 
 // "12,345"
 std::string grouped(std::uint64_t number);

@@ -142,7 +142,7 @@ cli::Table option_table() {
       .option("spawn", "N", "local nodes to start as children", "0")
       .option("listen", "HOST:PORT", "where nodes connect; port 0: a free one", "127.0.0.1:0")
       .flag("insecure", "no key and no encryption: whoever reaches the port is in")
-      .option("assign", "HOW", "shards to nodes: balanced, round-robin or random", "balanced")
+      .option("assign", "HOW", "shards to nodes: balanced, adaptive, round-robin or random", "balanced")
       .option("deadline", "TIME", "stop in time, saved, with exit code 75: run again")
       .option("wait-lock", "TIME", "how long to wait while another dl-coord runs this run", "0s")
       .option("min-nodes", "N", "fewest nodes to go on with after a loss", "1")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plan.h"
 
+#include "data/sampler.h"
+
 #ifndef DL_VERSION
 #define DL_VERSION "unknown"
 #endif
@@ -17,6 +19,8 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.arithmetic = o.config.arithmetic;
   for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
   plan.assignment = o.assignment;
+  plan.steps_per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
+  plan.total_steps = o.config.schedule.total;
   plan.generation = run.generation() + 1;
   plan.seed = o.config.seed;
   plan.nodes = o.nodes;

@@ -85,14 +85,17 @@ void print_table(const Json& status) {
     out += fmt::format("{:<17}{}\n", name, text_of(value));
   }
   if (status.contains("nodes") && !status["nodes"].empty()) {
-    out += fmt::format("\n{:>4}  {:<20} {:>8} {:>7}  {:<8} {:<9} {:>9} {:>7} {:>7}\n", "rank", "host",
-                       "pid", "threads", "kernel", "doing", "step", "busy s", "wait s");
+    out += fmt::format("\n{:>4}  {:<20} {:>8} {:>7}  {:<8} {:<9} {:>9} {:>7} {:>7} {:>7} {:>11}\n", "rank", "host",
+                       "pid", "threads", "kernel", "doing", "step", "busy s", "wait s", "comm s", "samples/s");
     for (const Json& node : status["nodes"]) {
-      out += fmt::format("{:>4}  {:<20} {:>8} {:>7}  {:<8} {:<9} {:>9} {:>7.1f} {:>7.1f}\n",
+      out += fmt::format("{:>4}  {:<20} {:>8} {:>7}  {:<8} {:<9} {:>9} {:>7.1f} {:>7.1f} {:>7.1f} {:>11}\n",
                          text_of(node.at("rank")), text_of(node.at("host")), text_of(node.at("pid")),
                          text_of(node.at("threads")), text_of(node.at("kernel")),
                          text_of(node.at("doing")), text_of(node.at("step")),
-                         node.at("busy_seconds").get<double>(), node.at("wait_seconds").get<double>());
+                         node.at("busy_seconds").get<double>(), node.at("wait_seconds").get<double>(),
+                         node.at("communicate_seconds").get<double>(),
+                         node.at("samples_per_second").is_null()
+                             ? "-" : fmt::format("{:.0f}", node.at("samples_per_second").get<double>()));
     }
   }
   if (status.contains("done")) out += "\n" + summary(status["done"]);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Where the time of a node goes, and how fast the ranks of its group are. Pure; one for each group.
+//
+// A rank knows how long it computed and how long it was held up. What the others computed comes with the
+// records of the next round. So each round is taken apart when the next one is done: as long as another
+// rank still computed, this one waited; what is left was adding and sending.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "coord/messages.h"
+#include "coord/step_times.h"
+
+namespace dl::train {
+
+class RoundTimes {
+ public:
+  RoundTimes(std::uint32_t rank, std::uint32_t ranks) : rank_(rank), steps_(ranks) {}
+
+  // A round that took `seconds`, computing for `busy` of them and held up for `blocked`. `busy_before`:
+  // what every rank computed in the round before; empty or NaN where that is not known.
+  void add(double seconds, double busy, double blocked, std::span<const double> busy_before);
+
+  double busy() const { return busy_; }
+  double waiting() const { return waiting_ + open_.blocked; }
+  double communicating() const { return communicating_; }
+
+  // What rank 0 tells the coordinator, where there is something new.
+  std::optional<coord::Pace> news(std::uint32_t generation, std::uint64_t step);
+
+ private:
+  struct Round {
+    double seconds = 0, busy = 0, blocked = 0;
+  };
+  std::uint32_t rank_;
+  coord::StepTimes steps_;
+  Round open_;  // the newest, not yet taken apart
+  double busy_ = 0, waiting_ = 0, communicating_ = 0;
+  double rounds_ = 0;
+};
+
+}  // namespace dl::train
