@@ -5,13 +5,17 @@
 #include <array>
 
 #include "base/error.h"
+#include "train/compression.h"
 #include "train/ranges.h"
 #include "train/state_layout.h"
 
 namespace dl::train {
 
 Replica::Replica(const RunConfig& config, const linalg::Arithmetic& arithmetic, Workers& workers)
-    : config_(config), workers_(workers), model_(config.model_spec(), arithmetic, workers) {
+    : config_(config),
+      optimizer_(applied_optimizer(config)),
+      workers_(workers),
+      model_(config.model_spec(), arithmetic, workers) {
   for (std::size_t slot = 0; slot < optim::slot_names(config.optimizer.kind).size(); ++slot) {
     slots_.emplace_back(model_.parameters().size());
   }
@@ -67,7 +71,7 @@ void Replica::update(const optim::StepFactors& factors, nn::ElementRange range,
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       slots[i] = slots_[i].span().subspan(begin, end - begin);
     }
-    optim::update(config_.optimizer, factors, model_.parameters().subspan(begin, end - begin),
+    optim::update(optimizer_, factors, model_.parameters().subspan(begin, end - begin),
                   gradient.subspan(begin, end - begin), std::span(slots).first(slots_.size()));
   };
   for_ranges(workers_, range, part);

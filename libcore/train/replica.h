@@ -50,6 +50,7 @@ class Replica {
 
  private:
   RunConfig config_;
+  optim::OptimizerSpec optimizer_;  // that gradients are given to
   Workers& workers_;
   nn::Model model_;
   std::vector<linalg::Buffer> slots_, extras_;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "train/state_layout.h"
 
+#include "train/compression.h"
+
 namespace dl::train {
 
 std::vector<StateVector> extra_vectors(const RunConfig& config) {
   if (config.mode == "local" && config.agreement.outer_momentum > 0) {
     return {{"outer_momentum", config.model_spec().parameter_count()}};
+  }
+  if (config.mode == "sync" && compresses(config)) {
+    return compression_vectors(config, compression_of(config), config.model_spec().parameter_count());
   }
   return {};
 }
@@ -18,7 +23,7 @@ std::uint64_t state_floats(const RunConfig& config) {
 }
 
 bool held_apart(const RunConfig& config) {
-  return (config.mode != "sync" && config.mode != "local") || config.agreement.compress != "none";
+  return (config.mode != "sync" && config.mode != "local") || compresses(config);
 }
 
 }  // namespace dl::train

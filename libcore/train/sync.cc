@@ -2,18 +2,37 @@
 #include "train/sync.h"
 
 #include "base/clock.h"
+#include "train/compression.h"
 
 namespace dl::train {
 
 Sync::Sync(const Seat& seat)
     : seat_(seat),
       reader_(seat.data, seat.group.shards_of(seat.group.rank), seat.config.seed, seat.config.batch),
-      group_sizes_(seat.group.group_sizes()),
-      comm_(seat.connect(seat.group.sum_plan(seat.replica.model().buckets()))),
       schedule_(seat.config.schedule),
       losses_(seat.group.shards_of(seat.group.rank).size()) {
+  join();
   for (std::size_t i = 0; i < group_sizes_.size(); ++i) partials_.push_back(comm_->part(i).data());
   schedule_.total = seat.config.total_steps(seat.data.manifest().training_samples());
+}
+
+void Sync::join() {
+  const auto buckets = seat_.replica.model().buckets();
+  if (!compresses(seat_.config)) {
+    group_sizes_ = seat_.group.group_sizes();
+    comm_ = seat_.connect(seat_.group.sum_plan(buckets));
+    return;
+  }
+  const std::uint32_t groups = seat_.config.agreement.groups;
+  const auto compression = compression_of(seat_.config, reader_.steps_per_epoch());
+  group_sizes_ = shards_by_group(seat_.group, groups);
+  feedback_.emplace(seat_.replica, seat_.config, compression, seat_.group);
+  comm_ = comm::make_compressed(compressed_plan(seat_.group, groups, buckets), compression, feedback_->own(),
+                                seat_.replica.step(), seat_.connect);
+}
+
+void Sync::settle(Whole what) {
+  if (feedback_ && what != Whole::judge) feedback_->share(*comm_);
 }
 
 RoundTotals Sync::round(std::uint64_t /*limit*/) {

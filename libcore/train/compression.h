@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// What --compress means for a run: which sums, what is remembered, and what the optimizer still has to do. No linear
+// algebra here. comm/codec.h and comm/powersgd.h say how it is done.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "comm/compression_state.h"
+#include "train/run_config.h"
+#include "train/state_layout.h"
+
+namespace dl::train {
+
+bool compresses(const RunConfig& config);
+
+// For vectors of the parameters. The rounds of an epoch are those of a step each.
+comm::Compression compression_of(const RunConfig& config, std::uint64_t rounds_per_epoch = 1);
+
+// What a compression of vectors of so many floats remembers: "residual.G" of each group of shards, "velocity.G" where
+// there is momentum correction, and "basis" where there is one.
+std::vector<StateVector> compression_vectors(const RunConfig& config, const comm::Compression& compression,
+                                             std::uint64_t floats);
+
+// The optimizer that the total is given to. With topk, momentum is in the sum already (momentum correction,
+// comm/codec.h): what is left is its step, without momentum. A weight decay of d then acts as d / (1 - momentum), which
+// is what L2 with momentum comes to as long as weights change little in 1 / (1 - momentum) steps.
+optim::OptimizerSpec applied_optimizer(const RunConfig& config);
+
+// 64 with what is wrong: a scheme that the mode does not know, or one that makes nothing of this model smaller.
+void check_compression(const RunConfig& config);
+
+}  // namespace dl::train
