@@ -111,7 +111,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
     pause(id);
   } else if (phase_ == Phase::loading) {
     form();  // what the others have loaded so far, they keep
-  } else if (phase_ == Phase::running && members().size() < plan_.shard_samples.size()) {
+  } else if (phase_ == Phase::running && members().size() < plan_.tasks()) {
     ask_to_pause();
   }
 }

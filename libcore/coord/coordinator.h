@@ -136,8 +136,10 @@ struct Plan {  // what a coordinator is told at its birth
   std::uint64_t parameters = 0;
   std::string arithmetic;       // "defined", or "openblas" and the nodes must agree on its core
   std::vector<std::uint64_t> shard_samples;
+  // Shards that stay together on one node: consecutive ranges that cover all. Empty: each is one by itself.
+  std::vector<ShardRange> units;
+  std::size_t tasks() const { return units.empty() ? shard_samples.size() : units.size(); }
   Assignment assignment = Assignment::balanced;
-  std::vector<ShardRange> units;  // of shards that stay together; none: each by itself
   std::uint64_t steps_per_epoch = 1;
   std::uint64_t total_steps = UINT64_MAX;  // to weigh whether moving shards pays
   std::uint64_t seed = 1;       // of a random assignment

@@ -90,9 +90,9 @@ void Coordinator::proceed() {
 
   std::int64_t best = kept_step_;
   for (const NodeId id : ready) best = std::max(best, *nodes_.at(id).paused);
-  // More nodes than shards: the rest stands by.
+  // More nodes than there are tasks: the rest stands by.
   std::vector<NodeId> group = ready;
-  group.resize(std::min({ready.size(), std::max<std::size_t>(1, plan_.shard_samples.size()), kMostMembers}));
+  group.resize(std::min({ready.size(), std::max<std::size_t>(1, plan_.tasks()), kMostMembers}));
   std::vector<NodeId> laggards;
   // Every node makes the state of step 0 by itself, unless the run began with a given one.
   if (best > 0 || kept_step_ == best) {

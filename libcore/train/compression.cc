@@ -47,6 +47,15 @@ comm::Compression compression_of(const RunConfig& config, std::uint64_t rounds_p
   return out;
 }
 
+std::vector<ShardRange> shards_together(const RunConfig& config, std::uint32_t shards) {
+  std::vector<ShardRange> out;
+  if (!compresses(config)) return out;
+  for (std::uint32_t g = 0; g < config.agreement.groups; ++g) {
+    out.push_back(comm::group_of_shards(shards, config.agreement.groups, g));
+  }
+  return out;
+}
+
 std::vector<StateVector> compression_vectors(const RunConfig& config, const comm::Compression& compression,
                                              std::uint64_t floats) {
   std::vector<StateVector> out;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/tree.h"
 #include "comm/compression_state.h"
 #include "train/run_config.h"
 #include "train/state_layout.h"
@@ -16,6 +17,10 @@ bool compresses(const RunConfig& config);
 
 // For vectors of the parameters. The rounds of an epoch are those of a step each.
 comm::Compression compression_of(const RunConfig& config, std::uint64_t rounds_per_epoch = 1);
+
+// Which of so many shards have to stay on one node: the groups, of which there may be no more than shards. None where
+// nothing is compressed.
+std::vector<ShardRange> shards_together(const RunConfig& config, std::uint32_t shards);
 
 // What a compression of vectors of so many floats remembers: "residual.G" of each group of shards, "velocity.G" where
 // there is momentum correction, and "basis" where there is one.

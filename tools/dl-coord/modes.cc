@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "train/compression.h"
 
 namespace dl::tool {
 
@@ -44,7 +45,7 @@ void add_mode_options(cli::Table& table) {
   for (const Mode& mode : modes()) names += (names.empty() ? "" : ", ") + std::string(mode.name);
   table.group("Agreement")
       .option("mode", "HOW", "how nodes agree: " + names, "sync")
-      .option("compress", "HOW", "of what nodes exchange: none", "none")
+      .option("compress", "HOW", "of sums: none, bf16, int8, topk=RATIO or powersgd=RANK", "none")
       .option("groups", "G", "groups of shards that are compressed together", "4")
       .option("local-steps", "H", "local: steps of a shard between two averages", "8")
       .option("outer-lr", "F", "local: of the step to the new average", "1")
@@ -62,9 +63,14 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   check_bound_options(given, *mode);
 
   train::AgreementSpec& spec = config.agreement;
-  spec.compress = given.choice("compress", {"none"});
+  try {
+    spec.compress = comm::text_of(comm::parse_compression(given.text("compress")));
+  } catch (const Error& error) {
+    fail(error.code(), "--compress: {}", error.what());
+  }
   if (given.has("groups") && spec.compress == "none") fail(Exit::usage, "--groups goes with --compress");
   spec.groups = static_cast<std::uint32_t>(given.count("groups", 1, 65536));
+  train::check_compression(config);
   spec.local_steps = given.count("local-steps", 1, 1'000'000);
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);

@@ -13,6 +13,7 @@
 #include "data/refit.h"
 #include "display.h"
 #include "modes.h"
+#include "train/compression.h"
 #include "train/init.h"
 
 namespace dl::tool {
@@ -261,6 +262,10 @@ Options read_options(const cli::Given& given) {
   const std::string text = model_text(given.text("model"), source);
   config.model = nn::parse_model(text, source, config.ends).text();
   read_mode(given, config);
+  if (train::compresses(config)) {
+    const auto shards = static_cast<std::uint32_t>(o.manifest.shards.size());
+    config.agreement.groups = std::min(config.agreement.groups, shards);
+  }
   if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "data/sampler.h"
+#include "train/compression.h"
 
 #ifndef DL_VERSION
 #define DL_VERSION "unknown"
@@ -18,6 +19,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.parameters = o.config.model_spec().parameter_count();
   plan.arithmetic = o.config.arithmetic;
   for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
+  plan.units = train::shards_together(o.config, static_cast<std::uint32_t>(o.manifest.shards.size()));
   plan.assignment = o.assignment;
   plan.steps_per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
   plan.total_steps = o.config.schedule.total;
