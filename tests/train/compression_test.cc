@@ -114,7 +114,7 @@ TEST_CASE("compression: a scheme that the mode or the model has no use for is 64
   CHECK(code("int8", "sync") == Exit::ok);
   CHECK(code("none", "pipeline") == Exit::ok);
   CHECK(code("int8", "pipeline") == Exit::usage);
-  CHECK(code("int8", "tensor") == Exit::usage);
+  CHECK(code("int8", "local") == Exit::usage);
   CHECK(code("powersgd=15", "sync") == Exit::ok);   // 15 * (64 + 20) is less than 64 * 20
   CHECK(code("powersgd=16", "sync") == Exit::usage);
 }
