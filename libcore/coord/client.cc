@@ -63,8 +63,10 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
              [weak = weak_from_this()](const std::string& reason) {
                const auto self = weak.lock();
                if (!self) return;
-               self->lost(Exit::unavailable, fmt::format("lost the coordinator at {}: {}",
-                                                         self->settings.coordinator, reason));
+               self->over(CoordinatorLost{Exit::unavailable, fmt::format("lost the coordinator at {}: {}",
+                                                                         self->settings.coordinator, reason),
+                                          true},
+                          self->started + 1);
              }});
     connection->idle_limit(kSilence);
     outbox->send(settings.hello);
@@ -106,7 +108,12 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
       case net::Type::load: mailbox.put(net::decode<Load>(payload)); return;
       case net::Type::welcome: mailbox.put(net::decode<Welcome>(payload)); return;
       case net::Type::send_state: mailbox.put(net::decode<SendState>(payload)); return;
-      case net::Type::start: mailbox.put(net::decode<Start>(payload)); return;
+      case net::Type::start: {
+        Start start = net::decode<Start>(payload);
+        started = start.generation;
+        mailbox.put(std::move(start));
+        return;
+      }
       case net::Type::signal: mailbox.put(net::decode<Signal>(payload)); return;
       case net::Type::refuse: over(net::decode<Refuse>(payload)); return;
       case net::Type::goodbye: over(net::decode<Goodbye>(payload)); return;
@@ -115,12 +122,12 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
   }
 
   // The last word: nothing more is said or heard.
-  void over(Incoming last) {
+  void over(Incoming last, std::uint32_t generation = 0) {
     if (std::exchange(ended, true)) return;
     dial.reset();
     outbox.reset();
     if (connection) connection->close();
-    if (settings.on_pause) settings.on_pause(0);
+    if (settings.on_pause) settings.on_pause(generation);
     mailbox.put(std::move(last));
   }
   void lost(Exit code, std::string reason) { over(CoordinatorLost{code, std::move(reason)}); }
@@ -159,6 +166,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
   std::shared_ptr<net::Connection> connection;
   std::optional<Outbox> outbox;
   StateReader reader;
+  std::uint32_t started = 0;  // the newest generation
   std::uint64_t pieces = 0;  // of states and files heard: this too is work that moves on
   net::Timer drained;
   bool ended = false;

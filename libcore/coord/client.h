@@ -15,7 +15,8 @@
 // - Start: the highest step of the group is Start.step. At step 0 without a State, make the
 //   parameters from the seed. A Start at the run's last step asks rank 0 for the final state and
 //   everyone for Done once more: the group has changed after the last step.
-// - Refuse, Goodbye, CoordinatorLost: end with the code.
+// - Refuse, Goodbye: end with the code. CoordinatorLost too, unless the connection broke: then another
+//   client may take up the conversation, from Hello on, with the state that the node has.
 #pragma once
 
 #include <atomic>
@@ -43,8 +44,9 @@ struct ClientSettings {
   // Reported with each heartbeat; the training thread lets it grow while work goes on.
   const std::atomic<std::uint64_t>* progress = nullptr;
   // Called on the I/O thread when a Pause arrives, before it is in the mailbox: aborts the
-  // communicator, so that a training thread in the middle of a round comes back. Also called with
-  // generation 0 when the conversation ends (CoordinatorLost, Refuse, Goodbye). May be empty.
+  // communicator, so that a training thread in the middle of a round comes back. Also called when the
+  // conversation ends: with the generation after the newest that was started where it broke, with 0 where
+  // it is over for good (Refuse, Goodbye, nobody there). May be empty.
   std::function<void(std::uint32_t generation)> on_pause;
 };
 

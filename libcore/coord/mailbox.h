@@ -30,6 +30,7 @@ struct State {
 struct CoordinatorLost {
   Exit code = Exit::unavailable;
   std::string reason;
+  bool broken = false;  // it was there: the connection broke, or it was silent; it may come back
 };
 
 using Incoming = std::variant<Welcome, Pause, SendState, State, Load, FilePiece, Start, Signal, Refuse,

@@ -163,11 +163,22 @@ class Node {
     return static_cast<int>(error.code());
   }
 
+  // A coordinator that comes back finds the state that this node has.
   std::optional<int> handle(const coord::Welcome& welcome) try {
+    if (work_ && run_id_ == welcome.run_id.str() && config_text_ == welcome.config.str()) return ready();
     run_id_ = welcome.run_id.str();
+    config_text_ = welcome.config.str();
     const std::string what = "the coordinator's configuration";
     const RunConfig config = RunConfig::from_json(parse_json(welcome.config.str(), what), what);
     work_.emplace(config, options_, source(config));
+    return ready();
+  } catch (const Interrupted&) {
+    return std::nullopt;
+  } catch (const Error& error) {
+    return refuse(error);
+  }
+
+  std::optional<int> ready() {
     client_->expect_state(work_->replica.state_size());
     coord::Ready ready;
     ready.manifest_sha256 = work_->config.manifest_sha256;
@@ -176,10 +187,6 @@ class Node {
     ready.speed = multiply_adds_per_second(work_->arithmetic, options_.threads);
     client_->send(ready);
     return std::nullopt;
-  } catch (const Interrupted&) {
-    return std::nullopt;
-  } catch (const Error& error) {
-    return refuse(error);
   }
 
   std::optional<int> handle(const coord::Pause& pause) {
@@ -257,8 +264,17 @@ class Node {
   }
 
   std::optional<int> handle(const coord::CoordinatorLost& lost) {
-    log_.error("{}", lost.reason);
-    return static_cast<int>(lost.code);
+    if (!lost.broken || run_id_.empty()) {
+      log_.error("{}", lost.reason);
+      return static_cast<int>(lost.code);
+    }
+    log_.warning("{}: waiting for it, at step {}", lost.reason, paused(0).step);
+    stash_.clear();
+    loop_.call([this] {
+      client_.reset();
+      client_.emplace(loop_, settings());
+    });
+    return std::nullopt;
   }
 
   DataSource source(const RunConfig& config) {
@@ -387,7 +403,7 @@ class Node {
   std::atomic<int> signal_{0};
   std::deque<coord::Incoming> stash_;  // came while training, in order
   coord::Progress newest_;             // the times are of all groups so far
-  std::string run_id_;
+  std::string run_id_, config_text_;
   std::optional<Work> work_;
   net::Loop loop_;
   std::optional<comm::Mesh> mesh_;

@@ -6,23 +6,23 @@ cd "$scratch" || exit 70
 
 dl-shard -q -n 8 -o shards "$digits" >/dev/null || exit 70
 steps=$((6000 / ${DL_PATIENCE:-1}))
-in_background=
+in_background= every=1000
 coord() {  # in the background, $! is dl-coord itself
   $in_background dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 128 --optimizer adam \
-    --lr 0.001 --steps $steps --checkpoint-every 1000 --json "$@"
+    --lr 0.001 --steps $steps --checkpoint-every $every --json "$@"
 }
 wanted=$(coord -o calm --spawn 1 >calm.json && field params_sha256 calm.json)
 fact "the undisturbed run ends" test ${#wanted} = 64
 
 start() {  # start NAME NODES: a coordinator and nodes by hand; $c, $nodes, $address
-  local name=$1 n
-  in_background=exec coord -o "$name" --listen 127.0.0.1:0 --nodes "$2" >"$name.json" 2>"$name.log" &
+  local name=$1 count=$2 n
+  in_background=exec coord -o "$name" --listen 127.0.0.1:0 --nodes "$count" >"$name.json" 2>"$name.log" &
   c=$!
   until_true 10 test -s "$name/address" || return 1
   address=$(cat "$name/address")
   export DL_KEY_FILE=$name/key
   nodes=()
-  for n in $(seq "$2"); do
+  for n in $(seq "$count"); do
     dl-node -q --coord "$address" 2>>"$name.log" &
     nodes+=($!)
   done
@@ -97,6 +97,39 @@ leaves() {
   same "$(field params_sha256 leaves.json)" "$wanted"
 }
 fact "a node that is asked to leave does so with 143, the others go on" leaves
+
+comes_back() {  # the coordinator is killed; nodes keep the state, which no checkpoint has
+  local every=1000000
+  start back 2 || return 1
+  until_true 20 grep -q '"epoch": *3,' back.json || return 1
+  kill -9 $c
+  wait $c 2>/dev/null
+  in_background=exec coord -o back --listen "$address" --nodes 2 >back2.json 2>>back.log & c=$!
+  wait $c || { cat back.log; return 1; }
+  wait "${nodes[0]}" && wait "${nodes[1]}" || return 1
+  grep '"event": *"group"' back2.json | head -n 1 | grep -q '"step": *[1-9]' || { grep group back2.json; return 1; }
+  same "$(field params_sha256 back2.json)" "$wanted" && dl-eval --audit back >audit.txt || { cat audit.txt; return 1; }
+}
+fact "a coordinator that is killed and started again finds its nodes with the state: the same bits" comes_back
+
+asked_to_stop() {  # [STOPPED]: while a node is stopped
+  local begin code=0 child
+  rm -rf asked
+  in_background=exec coord -o asked --spawn 3 >asked.json 2>asked.log & c=$!
+  until_true 20 grep -q first_step asked.json || return 1
+  child=$(pgrep -P $c dl-node | head -n 1)
+  [ $# = 0 ] || kill -STOP "$child"
+  begin=$(date +%s%N)
+  kill -TERM $c
+  wait $c || code=$?
+  local took=$((($(date +%s%N) - begin) / 1000000))
+  [ $code = 143 ] && [ $took -lt $((5000 * ${DL_PATIENCE:-1})) ] || { echo "  exit $code after $took ms"; return 1; }
+  [ -e asked/latest ] && ! kill -0 "$child" 2>/dev/null
+}
+steps=1000000
+fact "asked to stop: saved, gone with all children, 143 within 5 s" asked_to_stop
+fact "the same while a node is stopped" asked_to_stop stopped
+steps=$((6000 / ${DL_PATIENCE:-1}))
 
 noise() {
   start noise 1 || return 1
