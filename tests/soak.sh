@@ -94,6 +94,7 @@ disturb() {
   faults=$((faults + 1))
 }
 
+exec 3>&2 2>>noise.log  # what the shell says of each process that was killed
 begin=$SECONDS
 start_coord
 fill_places
@@ -111,6 +112,7 @@ while kill -0 "$c" 2>/dev/null && [ $((SECONDS - begin - disturbed)) -lt $patien
   wake
   fill_places
 done
+exec 2>&3
 ended() {
   kill -0 "$c" 2>/dev/null && { echo "  still running, $(tail -n 1 run/metrics.jsonl)"; return 1; }
   exits 0 wait "$c" || { tail -n 5 run.log; return 1; }

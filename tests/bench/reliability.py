@@ -57,6 +57,8 @@ class Run:
         return (["taskset", "-c", str(self.pinned)] if self.pinned is not None else []) + words
 
     def begin(self):
+        if os.path.exists(self.path + "/address"):
+            os.remove(self.path + "/address")  # of one that was killed
         self.coordinator = subprocess.Popen(self.command(
             [tool["dl-coord"], "-q", "--data", self.directory + "/shards", "--model", self.model, "-o", self.path,
              "--nodes", str(self.wanted), "--listen", "127.0.0.1:0", "--steps", "100000000", "--checkpoint-every",
@@ -287,12 +289,21 @@ while True:
     run.end()
 
 
+# Debian's torchrun 1.13 fails under its Python 3.11, whose flags do not list 'none': that one line is mended.
+TORCHRUN = """
+import sys, torch.distributed.elastic.multiprocessing.api as api
+api.Std.from_str = classmethod(lambda cls, text: cls(int(text)))
+from torch.distributed.run import main
+main(sys.argv[1:])
+"""
+
+
 def torch(directory):
     script, data = args.more
     for kind, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGSTOP)):
         log = open(os.path.join(directory, "torch.log"), "w+")
         launcher = subprocess.Popen(
-            ["/usr/bin/python3", "-m", "torch.distributed.run", "--nproc_per_node", "2", "--max_restarts", "0", script,
+            ["/usr/bin/python3", "-c", TORCHRUN, "--nproc_per_node", "2", "--max_restarts", "0", script,
              "--data", data, "--model", "mlp", "--epochs", "100000"],
             stdout=log, stderr=log, start_new_session=True,
             env=dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo"))
@@ -314,7 +325,7 @@ def torch(directory):
         launcher.kill()
         launcher.wait()
         log.seek(0)
-        said = [line for line in log if "rror" in line or "failed" in line]
+        said = [line for line in log if "failed" in line or "Error" in line]
         print("  it said: %s" % (said[0].strip() if said else "nothing"))
 
 
