@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Over 400 lines because it has a handler for each message of one conversation.
 #include "train/node.h"
 
 #include <unistd.h>

@@ -230,8 +230,7 @@ def resident(pid):
 def strangers(directory):
     """The attackers have a core of their own, the run has another."""
     count = args.count or 1000
-    run = Run(directory, "strangers", nodes=1, model="dense 256 relu; dense 256 relu", pinned=0,
-              options=["--checkpoint-every", "1000000"])
+    run = Run(directory, "strangers", nodes=1, model="dense 256 relu; dense 256 relu", pinned=0)
     run.node()
     run.event("first_step")
     host, port = run.address.rsplit(":", 1)
