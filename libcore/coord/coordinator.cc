@@ -111,7 +111,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
     pause(id);
   } else if (phase_ == Phase::loading) {
     form();  // what the others have loaded so far, they keep
-  } else if (phase_ == Phase::running && members().size() < plan_.tasks()) {
+  } else if (phase_ == Phase::running && members().size() < places(ready_nodes().size())) {
     ask_to_pause();
   }
 }

@@ -28,6 +28,7 @@
 #include "coord/assignment.h"
 #include "coord/messages.h"
 #include "coord/speeds.h"
+#include "coord/stages.h"
 
 namespace dl::coord {
 
@@ -139,6 +140,8 @@ struct Plan {  // what a coordinator is told at its birth
   // Shards that stay together on one node: consecutive ranges that cover all. Empty: each is one by itself.
   std::vector<ShardRange> units;
   std::size_t tasks() const { return units.empty() ? shard_samples.size() : units.size(); }
+  std::vector<LayerCost> layers;  // pipeline: from the inputs up; else none
+  std::uint32_t stages = 0;       // pipeline: at most so many; 0: as many as nodes and layers allow
   Assignment assignment = Assignment::balanced;
   std::uint64_t steps_per_epoch = 1;
   std::uint64_t total_steps = UINT64_MAX;  // to weigh whether moving shards pays
@@ -204,6 +207,7 @@ class Coordinator {
   struct Next {                          // the group that loads its shards
     std::vector<NodeId> group;           // by rank
     std::vector<std::uint32_t> owner;    // rank of each shard
+    Split split;                         // pipeline
     std::vector<NodeId> laggards;        // who gets the kept state
     std::int64_t step = 0;
   };
@@ -262,6 +266,9 @@ class Coordinator {
   void start();
   std::vector<NodeId> ready_nodes() const;  // members in rank order, then the others by age
   std::uint32_t needed() const;
+  std::size_t stages_of(std::size_t nodes) const;  // 0: no pipeline
+  std::size_t places(std::size_t nodes) const;     // of so many nodes, who has work
+  void deal();
   std::vector<NodeId> members() const;      // of the newest group, in rank order
 
   // coordinator_pace.cc: how fast the nodes are, and what follows for the shards

@@ -90,9 +90,9 @@ void Coordinator::proceed() {
 
   std::int64_t best = kept_step_;
   for (const NodeId id : ready) best = std::max(best, *nodes_.at(id).paused);
-  // More nodes than there are tasks: the rest stands by.
+  // Who has no place stands by.
   std::vector<NodeId> group = ready;
-  group.resize(std::min({ready.size(), std::max<std::size_t>(1, plan_.tasks()), kMostMembers}));
+  group.resize(places(ready.size()));
   std::vector<NodeId> laggards;
   // Every node makes the state of step 0 by itself, unless the run began with a given one.
   if (best > 0 || kept_step_ == best) {
@@ -107,12 +107,46 @@ void Coordinator::proceed() {
       return;
     }
   }
-  load({std::move(group), {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
+  load({std::move(group), {}, {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
+}
+
+std::size_t Coordinator::stages_of(std::size_t nodes) const {
+  if (plan_.layers.empty()) return 0;
+  const std::size_t wanted = plan_.stages > 0 ? plan_.stages : plan_.layers.size();
+  return std::max<std::size_t>(1, std::min({wanted, plan_.layers.size(), nodes, kMostMembers}));
+}
+
+// A shard is on one node, or in a pipeline in one column of as many nodes as there are stages.
+std::size_t Coordinator::places(std::size_t nodes) const {
+  const std::size_t high = std::max<std::size_t>(1, stages_of(nodes));
+  const std::size_t tasks = std::max<std::size_t>(1, plan_.tasks());
+  return high * std::min({nodes / high, tasks, kMostMembers / high});
+}
+
+// Shards to nodes, or to columns; layers to stages. Rank r is of stage r / columns.
+void Coordinator::deal() {
+  const std::size_t stages = stages_of(next_.group.size());
+  if (stages == 0) {
+    next_.owner = map_of(next_.group);
+    return;
+  }
+  const std::size_t columns = next_.group.size() / stages;
+  const std::vector<double> speeds = speeds_of(next_.group);
+  std::vector<double> of_column(columns, 0);
+  std::vector<std::uint32_t> slowest(stages, UINT32_MAX);
+  for (std::size_t rank = 0; rank < speeds.size(); ++rank) {
+    const std::uint32_t threads = std::max(1U, nodes_.at(next_.group[rank]).hello.threads);
+    slowest[rank / columns] = std::min(slowest[rank / columns], threads);
+    of_column[rank % columns] += speeds[rank];
+  }
+  const std::size_t micro_batches = std::max<std::size_t>(1, plan_.shard_samples.size() / columns);
+  next_.split = split_layers(plan_.layers, slowest, static_cast<std::uint32_t>(micro_batches));
+  next_.owner = assign(plan_.assignment, {plan_.shard_samples, {}}, of_column, plan_.seed, generation_);
 }
 
 void Coordinator::load(Next next) {
   next_ = std::move(next);
-  next_.owner = map_of(next_.group);
+  deal();
   phase_ = Phase::loading;
   for (std::uint32_t rank = 0; rank < next_.group.size(); ++rank) {
     Load message{generation_, {}};
@@ -128,7 +162,7 @@ void Coordinator::load(Next next) {
 }
 
 void Coordinator::start() {
-  const auto& [group, owner, laggards, step] = next_;
+  const auto& [group, owner, split, laggards, step] = next_;
   for (const NodeId id : laggards) out_.push_back(action::Serve{id});
   for (auto& [id, node] : nodes_) {
     node.rank.reset();
@@ -140,7 +174,7 @@ void Coordinator::start() {
     node.rank = rank;
     node.speed.begin_period();
     stir(group[rank]);
-    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner};
+    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers};
     for (const NodeId other : group) {
       const Node& peer = nodes_.at(other);
       // A peer on our own machine came over loopback; others find it where they found us.
@@ -170,11 +204,16 @@ void Coordinator::start() {
     moving_.reset();  // something else came between
   }
   final_step_ = -1;
-  out_.push_back(action::Announce{Json{{"event", "group"},
-                                       {"generation", generation_},
-                                       {"step", step},
-                                       {"nodes", group.size()},
-                                       {"owner", owner}}});
+  Json formed{{"event", "group"},
+              {"generation", generation_},
+              {"step", step},
+              {"nodes", group.size()},
+              {"owner", owner}};
+  if (!split.layers.empty()) {
+    formed["stages"] = split.layers;
+    formed["predicted_step_seconds"] = split.seconds;
+  }
+  out_.push_back(action::Announce{std::move(formed)});
 }
 
 }  // namespace dl::coord

@@ -131,7 +131,8 @@ struct Start {
   std::uint64_t step = 0;        // applied updates that everyone has
   List<Member, 1024> members;    // by rank
   List<std::uint32_t, 65536> owner;  // rank of each shard
-  template <class A> void serialize(A& a, unsigned) { a & generation & rank & step & members & owner; }
+  List<std::uint32_t, 1024> stages;  // pipeline: layers of each, from the inputs up; else empty
+  template <class A> void serialize(A& a, unsigned) { a & generation & rank & step & members & owner & stages; }
 };
 
 // coordinator -> rank 0: at the end of a step, all together ...

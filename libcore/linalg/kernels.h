@@ -62,6 +62,7 @@ struct WeightGradientArgs {
   bool x_in_panels = true;
   const float* dy = nullptr;               // rows x outputs, panels
   const std::uint32_t* offsets = nullptr;  // segment i is rows [offsets[i], offsets[i + 1])
+  const std::uint32_t* ends = nullptr;     // or, where they do not touch, [offsets[i], ends[i])
   const std::uint32_t* groups = nullptr;   // segments of each group
   const Strip* strips = nullptr;           // of all segments; filled in by Products
   std::uint32_t group_count = 0;

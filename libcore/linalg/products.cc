@@ -66,13 +66,21 @@ void Products::backward(const BackwardArgs& args) {
          });
 }
 
+void Products::derivative(Map map, float* d, const float* y, std::size_t floats) {
+  constexpr std::size_t kAtOnce = std::size_t{1} << 20;
+  for (std::size_t at = 0; at < floats; at += kAtOnce) {
+    arithmetic_.kernels().derivative(map, d + at, y + at,
+                                     static_cast<std::uint32_t>(std::min(kAtOnce, floats - at)));
+  }
+}
+
 void Products::cut_strips(const WeightGradientArgs& args) {
   strips_.clear();
   std::uint32_t segments = 0;
   for (std::uint32_t g = 0; g < args.group_count; ++g) segments += args.groups[g];
   for (std::uint32_t i = 0; i < segments; ++i) {
     std::uint32_t row = args.offsets[i];
-    const std::uint32_t end = args.offsets[i + 1];
+    const std::uint32_t end = args.ends != nullptr ? args.ends[i] : args.offsets[i + 1];
     do {
       const std::uint32_t count = std::min(end - row, kPanel - row % kPanel);
       const std::size_t dy = std::size_t{row / kPanel} * args.outputs * kPanel + row % kPanel;

@@ -38,6 +38,9 @@ class Products {
 
   void forward(const ForwardArgs& args);
   void backward(const BackwardArgs& args);
+  // d *= the map's derivative by the map's output y (gelu: its input): what backward() ends with, where
+  // d comes from elsewhere. `floats` of panels.
+  void derivative(Map map, float* d, const float* y, std::size_t floats);
   // Rows `outputs` of the weights' gradients; of the biases' all, where `with_bias`.
   void gradient(WeightGradientArgs args, Range outputs, bool with_bias);
   // Row-major without padding to panels, and back.

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "linalg/buffer.h"
 #include "linalg/products.h"
+#include "nn/dense.h"
 #include "nn/head.h"
 
 namespace dl::nn {
@@ -19,28 +20,7 @@ using linalg::kPanel;
 using linalg::Map;
 using linalg::panel_floats;
 
-Map map_of(Activation activation) {
-  switch (activation) {
-    case Activation::none:
-      return Map::none;
-    case Activation::relu:
-      return Map::relu;
-    case Activation::gelu:
-      return Map::gelu;
-    case Activation::tanh:
-      return Map::tanh;
-    case Activation::sigmoid:
-      return Map::sigmoid;
-  }
-  fail(Exit::bug, "activation {}", static_cast<int>(activation));
-}
-
-struct Layer {
-  std::uint32_t inputs = 0;
-  std::uint32_t outputs = 0;
-  Map map = Map::none;
-  std::uint64_t weights = 0;  // offsets in the flat array
-  std::uint64_t biases = 0;
+struct Layer : DenseLayer {
   Buffer y;       // panels of the last batch
   Buffer before;  // gelu: what it was applied to
 };
@@ -74,7 +54,7 @@ std::vector<Piece> pieces_of(const std::vector<Layer>& layers) {
 }  // namespace
 
 struct Model::State {
-  State(const ModelSpec& model_spec, const linalg::Arithmetic& arithmetic, Workers& workers);
+  State(const ModelSpec& model_spec, const linalg::Arithmetic& arithmetic, Workers& its_workers);
 
   // Row r of segment i is slot slots[i] + r of the panels.
   void place(const Batch& batch);
@@ -82,6 +62,7 @@ struct Model::State {
   void forward(const float* parameters_at, std::uint32_t rows);
 
   ModelSpec spec;
+  Workers& workers;
   linalg::Products products;
   Head head;
   Buffer parameters;
@@ -94,31 +75,13 @@ struct Model::State {
 };
 
 Model::State::State(const ModelSpec& model_spec, const linalg::Arithmetic& arithmetic,
-                    Workers& workers)
+                    Workers& its_workers)
     : spec(model_spec),
+      workers(its_workers),
       products(arithmetic, workers),
       head(model_spec.ends, arithmetic),
       parameters(model_spec.parameter_count()) {
-  std::uint64_t offset = 0;
-  std::uint32_t inputs = spec.ends.inputs;
-  for (const DenseSpec& dense : spec.layers) {
-    if (dense.inputs != inputs || dense.outputs == 0) {
-      fail(Exit::bug, "a layer of {} inputs and {} outputs follows {} numbers", dense.inputs,
-           dense.outputs, inputs);
-    }
-    Layer& layer = layers.emplace_back();
-    layer.inputs = dense.inputs;
-    layer.outputs = dense.outputs;
-    layer.map = map_of(dense.activation);
-    layer.weights = offset;
-    layer.biases = offset + std::uint64_t{dense.inputs} * dense.outputs;
-    offset = layer.biases + dense.outputs;
-    inputs = dense.outputs;
-  }
-  if (layers.empty() || inputs != spec.ends.outputs) {
-    fail(Exit::bug, "a model of {} layers ends in {} outputs instead of {}", layers.size(), inputs,
-         spec.ends.outputs);
-  }
+  for (const DenseLayer& dense : dense_layers(spec)) layers.push_back({dense, {}, {}});
   pieces = pieces_of(layers);
   for (const Piece& piece : pieces) {
     const Layer& layer = layers[piece.layer];
@@ -177,6 +140,12 @@ Model::Model(Model&&) noexcept = default;
 
 const ModelSpec& Model::spec() const {
   return state_->spec;
+}
+const linalg::Arithmetic& Model::arithmetic() const {
+  return state_->products.arithmetic();
+}
+Workers& Model::workers() {
+  return state_->workers;
 }
 std::span<float> Model::parameters() {
   return state_->parameters.span();

@@ -32,6 +32,8 @@ class Model {
   Model(Model&&) noexcept;
 
   const ModelSpec& spec() const;
+  const linalg::Arithmetic& arithmetic() const;
+  Workers& workers();
   std::span<float> parameters();
   std::span<const float> parameters() const;
 

@@ -17,6 +17,8 @@ struct Group {
   std::uint32_t rank = 0;
   std::uint32_t size = 1;
   std::vector<std::uint32_t> owner;  // rank of each shard
+  // Pipeline: how many layers, from the inputs up, each stage has (coord/stages.h); else empty.
+  std::vector<std::uint32_t> stage_layers = {};
 
   std::vector<std::uint32_t> shards_of(std::uint32_t of_rank) const;  // ascending
   // What the group adds in a step of this model. A record is laid out by StepRecord.

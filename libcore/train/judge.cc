@@ -6,12 +6,12 @@
 
 namespace dl::train {
 
-eval::Score judge(nn::Model& model, std::span<const data::Shard> files, const data::Schema& schema,
-                  comm::Communicator& group) {
+eval::Score judge(nn::Model& model, std::span<const data::ShardEntry> entries, std::span<const data::Shard> files,
+                  const data::Schema& schema, comm::Communicator& group, std::uint32_t judges) {
   std::uint64_t blocks = 0;
-  for (const data::Shard& rows : files) blocks += eval::block_count(rows.rows());
+  for (const data::ShardEntry& entry : entries) blocks += eval::block_count(static_cast<std::uint32_t>(entry.samples));
   const auto begin_of = [&](std::uint64_t rank) {
-    return blocks * rank / group.size();
+    return blocks * std::min<std::uint64_t>(rank, judges) / judges;
   };
   std::vector<std::uint32_t> sizes;
   for (std::uint32_t r = 0; r < group.size(); ++r) {

@@ -215,8 +215,11 @@ class Node {
   std::optional<int> handle(const coord::Load& load) try {
     work_->data.hold(load.shards.items());
     // What is damaged is found before the first step, not after the first epoch.
-    work_->data.test();
-    work_->data.validation();
+    // A node without shards of a pipeline works above the first stage: raw rows do not come to it.
+    if (work_->config.mode != "pipeline" || !load.shards.empty()) {
+      work_->data.test();
+      work_->data.validation();
+    }
     client_->send(coord::Loaded{load.generation});
     return std::nullopt;
   } catch (const Interrupted&) {
@@ -231,7 +234,8 @@ class Node {
     Group group{.generation = start.generation,
                 .rank = start.rank,
                 .size = static_cast<std::uint32_t>(start.members.size()),
-                .owner = {start.owner.begin(), start.owner.end()}};
+                .owner = {start.owner.begin(), start.owner.end()},
+                .stage_layers = {start.stages.begin(), start.stages.end()}};
     Replica& replica = work_->replica;
     if (start.step == 0 && !replica.has_state()) replica.begin_at_seed();
     if (!replica.has_state() || replica.step() != start.step) {

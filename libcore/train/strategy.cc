@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "train/local.h"
+#include "train/pipeline.h"
 #include "train/sync.h"
 
 namespace dl::train {
@@ -10,6 +11,7 @@ namespace dl::train {
 std::unique_ptr<Strategy> make_strategy(const Seat& seat) {
   if (seat.config.mode == "sync") return std::make_unique<Sync>(seat);
   if (seat.config.mode == "local") return std::make_unique<Local>(seat);
+  if (seat.config.mode == "pipeline") return std::make_unique<Pipeline>(seat);
   fail(Exit::usage, "--mode: {} is none that this node knows", shown(seat.config.mode));
 }
 

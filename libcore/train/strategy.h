@@ -41,7 +41,7 @@ struct RoundTotals {
   std::vector<double> busy_before;
 };
 
-// Before what the state has to be whole: on every rank the parameters (judge), on rank 0 the whole state
+// Before what the state has to be whole: on the ranks that judge the parameters (judge), on rank 0 the whole state
 // (save), on every rank the whole state (leave: the group pauses or is done).
 enum class Whole { judge, save, leave };
 
@@ -59,6 +59,9 @@ class Strategy {
 
   // To be called by all ranks at the same point, between rounds.
   virtual void settle(Whole /*what*/) {}
+
+  // The first so many ranks judge held-out rows; the others hold none.
+  virtual std::uint32_t judges() { return communicator().size(); }
 
   // Between rounds: for whatever all ranks do together.
   virtual comm::Communicator& communicator() = 0;

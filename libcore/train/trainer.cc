@@ -54,7 +54,7 @@ struct Trainer::State {
   RoundTotals round();
   void save(coord::StateReason reason);
   void close_epoch();
-  Json judge_part(std::span<const data::Shard> files, const char* name, double* loss);
+  Json judge_part(bool validation, double* loss);
   void report_epoch();
 };
 
@@ -77,10 +77,14 @@ void Trainer::State::save(coord::StateReason reason) {
   if (group.rank == 0) hooks.save(reason);
 }
 
-Json Trainer::State::judge_part(std::span<const data::Shard> files, const char* name, double* loss) {
+Json Trainer::State::judge_part(bool validation, double* loss) {
   const data::Schema& schema = data.manifest().schema;
-  const eval::Score score = judge(replica.model(), files, schema, strategy->communicator());
-  const std::string prefix = std::string(name) + "_";
+  const auto& entries = validation ? data.manifest().validation : data.manifest().test;
+  std::span<const data::Shard> files;
+  if (group.rank < strategy->judges()) files = validation ? data.validation() : data.test();
+  const eval::Score score =
+      judge(replica.model(), entries, files, schema, strategy->communicator(), strategy->judges());
+  const std::string prefix = validation ? "validation_" : "test_";
   Json json{{prefix + "loss", score.mean_loss()}};
   if (schema.task == data::Task::classification) {
     json[prefix + "accuracy"] = score.accuracy();
@@ -100,9 +104,9 @@ void Trainer::State::close_epoch() {
   if (last || config.patience > 0 || epoch % std::max<std::uint64_t>(config.eval_every, 1) == 0) {
     held_out = Json::object();
     strategy->settle(Whole::judge);
-    if (const auto files = data.validation(); !files.empty()) {
+    if (!data.manifest().validation.empty()) {
       double loss = 0;
-      held_out.update(judge_part(files, "validation", &loss));
+      held_out.update(judge_part(true, &loss));
       const bool better = !ahead.best_loss || loss < *ahead.best_loss;
       if (better) {
         ahead.best_loss = loss;
@@ -114,9 +118,7 @@ void Trainer::State::close_epoch() {
         ahead.stopped_early = config.patience > 0 && ahead.stale_epochs >= config.patience;
       }
     }
-    if (const auto files = data.test(); !files.empty()) {
-      held_out.update(judge_part(files, "test", nullptr));
-    }
+    if (!data.manifest().test.empty()) held_out.update(judge_part(false, nullptr));
   }
   if (group.rank == 0) report_epoch();
 }

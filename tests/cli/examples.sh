@@ -33,6 +33,8 @@ runs() {
 
 runs two-machines.sh '^test accuracy  0\.9'
 rm -rf work
+runs two-layers-two-nodes.sh '^the same parameters, to the last bit$'
+rm -rf work
 runs resume.sh '^the same parameters, to the last bit$'
 rm -rf work
 runs predict-pipeline.sh '^1[67][0-9][0-9] 1797$'

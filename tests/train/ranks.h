@@ -48,6 +48,7 @@ struct Setting {
   std::vector<std::string> kernels;         // by rank; "" is automatic
   std::uint64_t pause_at = UINT64_MAX;      // the last rank asks for a pause in this step
   const Outcome* from = nullptr;            // a state to go on from
+  std::vector<std::uint32_t> stages = {};   // pipeline: layers of each
 };
 
 inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting) {
@@ -73,7 +74,8 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
           replica.begin_at_seed();
         }
         train::TrainingData data({config.data, true, {}, {}}, config.manifest_sha256, config.hold_out);
-        const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner};
+        const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner,
+                                .stage_layers = setting.stages};
         data.hold(mine.shards_of(r));
         const train::Hooks hooks{
             .wanted_bits =

@@ -42,6 +42,22 @@ std::string judgement(const Json& event) {
   return out;
 }
 
+// "layers 0-1 on rank 0 | 2 on rank 1; predicted 0.31 ms a step": the head is the last layer.
+std::string stages_of(const Json& group) {
+  const Json& stages = group.at("stages");
+  const std::size_t columns = group.at("nodes").get<std::size_t>() / stages.size();
+  std::string out = "layers ";
+  std::size_t layer = 0;
+  for (std::size_t k = 0; k < stages.size(); ++k) {
+    const std::size_t end = layer + stages[k].get<std::size_t>(), rank = k * columns;
+    out += fmt::format("{}{}{} on rank{}{}{}", k == 0 ? "" : " | ", layer,
+                       end > layer + 1 ? fmt::format("-{}", end - 1) : "", columns > 1 ? "s " : " ", rank,
+                       columns > 1 ? fmt::format("-{}", rank + columns - 1) : "");
+    layer = end;
+  }
+  return out + fmt::format("; predicted {:.3g} ms a step", group.at("predicted_step_seconds").get<double>() * 1e3);
+}
+
 }  // namespace
 
 std::string grouped(std::uint64_t number) {
@@ -108,6 +124,7 @@ void Display::tell(const Json& event) {
     log_.info("generation {} goes on from step {} with {} node{}, shards {}",
               text_of(event, "generation"), text_of(event, "step"), nodes, nodes == 1 ? "" : "s",
               shards);
+    if (event.contains("stages")) log_.info("{}", stages_of(event));
   } else if (name == "moving") {
     const Json& speeds = event.at("samples_per_second");
     double fastest = 0;

@@ -21,13 +21,15 @@ struct Mode {
 const std::vector<Mode>& modes() {
   static const std::vector<Mode> all = {
       {"sync", {}},
+      {"local", {"local-steps", "outer-lr", "outer-momentum"}},
+      {"pipeline", {"stages"}},
   };
   return all;
 }
 
 // Options that belong to a mode of which there may be none here.
 constexpr const char* kBound[] = {"local-steps",   "outer-lr",           "outer-momentum",
-                                  "max-staleness", "delay-compensation", "blocks"};
+                                  "max-staleness", "delay-compensation", "blocks",    "stages"};
 
 void check_bound_options(const cli::Given& given, const Mode& mode) {
   for (const char* option : kBound) {
@@ -52,7 +54,18 @@ void add_mode_options(cli::Table& table) {
       .option("outer-momentum", "F", "local: of that step", "0")
       .option("max-staleness", "K|inf", "async: steps ahead of the slowest", "4")
       .option("delay-compensation", "F", "async: lambda; 0: none", "0")
+      .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]")
       .option("blocks", "B", "tensor: blocks of hidden units", "8");
+}
+
+std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config) {
+  if (!given.has("stages")) return 0;
+  const auto stages = static_cast<std::uint32_t>(given.count("stages", 1, 1024));
+  const std::size_t layers = config.model_spec().layers.size();
+  if (stages > layers) {
+    fail(Exit::usage, "--stages {}: the model has {} layers, the head included", stages, layers);
+  }
+  return stages;
 }
 
 void read_mode(const cli::Given& given, train::RunConfig& config) {
@@ -81,6 +94,9 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
     spec.max_staleness = given.count("max-staleness", 0, 1'000'000);
   }
   spec.delay_compensation = given.number("delay-compensation", 0, 1e6);
+  if (config.mode == "pipeline" && spec.compress != "none") {
+    fail(Exit::usage, "--compress: nothing that --mode pipeline sends is compressed");
+  }
   spec.blocks = static_cast<std::uint32_t>(given.count("blocks", 1, 4096));
 }
 

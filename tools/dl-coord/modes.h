@@ -13,4 +13,8 @@ void add_mode_options(cli::Table& table);
 // model cannot be trained that way.
 void read_mode(const cli::Given& given, train::RunConfig& config);
 
+// Stages of the pipeline, no more than layers (64); 0: as many as can be. No part of the configuration, since
+// it cannot change a result.
+std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config);
+
 }  // namespace dl::tool

@@ -266,6 +266,7 @@ Options read_options(const cli::Given& given) {
     const auto shards = static_cast<std::uint32_t>(o.manifest.shards.size());
     config.agreement.groups = std::min(config.agreement.groups, shards);
   }
+  o.stages = read_stages(given, config);
   if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());
@@ -356,7 +357,14 @@ void introduce(const Options& o, const Log& log) {
     log.warning("a batch of {} leaves {} of {} shards fewer than {} rows in a step; larger batches or "
                 "fewer shards are faster", o.config.batch, shards, shards, kFewRows);
   }
-  if (o.nodes > shards) {
+  if (o.config.mode == "pipeline") {
+    const std::uint64_t most = o.stages > 0 ? o.stages : model.layers.size();
+    const std::uint64_t stages = std::min<std::uint64_t>(most, o.nodes);
+    const std::uint64_t working = stages * std::min(o.nodes / stages, shards);
+    if (working < o.nodes) {
+      log.warning("{} nodes in columns of {} stages: {} of them stand by", o.nodes, stages, o.nodes - working);
+    }
+  } else if (o.nodes > shards) {
     log.warning("{} nodes for {} shards: {} of them stand by", o.nodes, shards, o.nodes - shards);
   }
 }

@@ -28,6 +28,7 @@ struct Options {
   std::string initial_missing;  // why --init cannot be read, where a run has begun with it before
   coord::Assignment assignment = coord::Assignment::balanced;
   net::Address listen;
+  std::uint32_t stages = 0;  // of a pipeline; 0: as many as can be
   std::uint32_t nodes = 1;  // of the first group
   std::uint32_t spawn = 0;
   std::uint32_t min_nodes = 1;

@@ -10,6 +10,22 @@
 
 namespace dl::tool {
 
+namespace {
+
+// A multiply-add is two operations; forward, gradient of the weights, and of what came in, which the first
+// layer leaves out. Activations go up, gradients by them down.
+std::vector<coord::LayerCost> layer_costs(const Options& o) {
+  std::vector<coord::LayerCost> costs;
+  const double rows = static_cast<double>(o.config.batch);
+  for (const nn::DenseSpec& dense : o.config.model_spec().layers) {
+    const double products = costs.empty() ? 2 : 3;
+    costs.push_back({products * 2 * rows * dense.inputs * dense.outputs, 2 * 4 * rows * dense.outputs});
+  }
+  return costs;
+}
+
+}  // namespace
+
 coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   coord::Plan plan;
   plan.run_id = run.run_id();
@@ -20,6 +36,8 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.arithmetic = o.config.arithmetic;
   for (const data::ShardEntry& shard : o.manifest.shards) plan.shard_samples.push_back(shard.samples);
   plan.units = train::shards_together(o.config, static_cast<std::uint32_t>(o.manifest.shards.size()));
+  if (o.config.mode == "pipeline") plan.layers = layer_costs(o);
+  plan.stages = o.stages;
   plan.assignment = o.assignment;
   plan.steps_per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
   plan.total_steps = o.config.schedule.total;
