@@ -155,7 +155,7 @@ RoundTotals Pipeline::round(std::uint64_t /*limit*/) {
 
   const std::int64_t computed = monotonic_ns();
   const StepTotals totals = read_records(speakers_, comm_->collect());
-  check_finite(totals, seat_.replica.step() + 1);
+  check_finite(totals, seat_.replica.step() + 1, seat_.replica.step() + 1);
   const double squared = seat_.config.optimizer.clip_norm > 0 ? squares() : 0;
   const std::int64_t agreed = monotonic_ns();
   apply(totals, squared);
