@@ -19,7 +19,8 @@
 // had, so momentum is applied by each group before elements are chosen. With m the momentum of the optimizer:
 //   v = fma(m, v, gradient);  residual += v   (nesterov: residual += fma(m, v, gradient))
 // the chosen elements are sent, and residual and v become 0 there (factor masking, section 3.3). The optimizer then
-// applies the total as plain SGD, because the momentum is in it already. Without momentum there is no v.
+// applies the total as plain SGD, because the momentum is in it already. (So where everything is sent in every
+// round, no momentum is left.) Without momentum there is no v.
 //
 // Used by one thread; functions are pure but for the spans that they are given.
 #pragma once

@@ -87,14 +87,16 @@ TEST_CASE("compression: with topk the optimizer leaves momentum to the groups, a
   config.agreement.compress = "int8";
   CHECK(train::applied_optimizer(config).momentum == config.optimizer.momentum);
   CHECK(train::extra_vectors(config).size() == 3);
-  config.agreement.compress = "topk=1";  // everything is sent in every step: as without compression
+  // When every element is sent in every step, factor masking leaves no momentum: what is left is plain SGD.
+  config.agreement.compress = "topk=1";
   config.epochs = 1;
   config.optimizer.weight_decay = 0;
   config.agreement.groups = 1;
   train::RunConfig plain = config;
   plain.agreement.compress = "none";
+  plain.optimizer.kind = optim::Kind::sgd;
   const std::vector<float> a = run(config, alone(kSizes.size()))[0].state, b = run(plain, alone(kSizes.size()))[0].state;
-  for (std::size_t i = 0; i < 50; ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-4));
+  for (std::size_t i = 0; i < b.size(); ++i) CHECK(a[i] == b[i]);
 }
 
 TEST_CASE("compression: a scheme that the mode or the model has no use for is 64") {
