@@ -23,13 +23,13 @@ accurate() {
   awk "BEGIN { exit !($accuracy >= 0.92) }" || { echo "  $accuracy"; return 1; }
 }
 
-stopped() {  # stopped NAME COMPRESSION: by SIGTERM after a checkpoint, with two nodes
+stopped() {  # stopped NAME COMPRESSION SIGNAL [-]: after a checkpoint, with two nodes; -: all processes at once
   setsid dl-coord -q --data shards --model 'dense 64 relu; dense 32 relu' --batch 96 --optimizer momentum --lr 0.05 \
     --json -o "$1" --compress "$2" $long --spawn 2 >"$1.part.json" 2>"$1.log" &
   local coord=$! code=0
   until_true 20 grep -qE '"event": *"(checkpoint|done)"' "$1.part.json" || { cat "$1.log"; return 1; }
-  kill -"$3" $4$coord
-  wait $coord || code=$?
+  kill -"$3" -- "${4:-}$coord"
+  wait $coord 2>/dev/null || code=$?
   [ "$3" = KILL ] || [ $code = 143 ] || [ $code = 0 ] || { echo "  exit $code"; cat "$1.log"; return 1; }
 }
 
@@ -70,16 +70,16 @@ fact "int8 over TCP: the same bits" same "$tcp" "$(field params_sha256 int8.json
 fact "another number of groups is another result" \
   test "$(train int8-two --compress int8 --groups 2 --spawn 2 --epochs 12)" != "$tcp"
 
-refused() {  # refused CODE TEXT OPTION...
-  local code=$1 text=$2
-  shift 2
-  exits "$code" coord -o refused "$@" >/dev/null 2>refused.log && grep -q -- "$text" refused.log &&
+refused() {  # refused CODE TEXT RUN OPTION...
+  local code=$1 text=$2 run=$3
+  shift 3
+  exits "$code" coord -o "$run" "$@" >/dev/null 2>refused.log && grep -q -- "$text" refused.log &&
     [ "$(wc -l <refused.log)" = 1 ] || { cat refused.log; return 1; }
 }
-fact "an unknown compression is refused" refused 64 'gzip' --compress gzip
-fact "a ratio of 0 is refused" refused 64 'topk=0' --compress topk=0
-fact "a ratio above 1 is refused" refused 64 'topk=1.5' --compress topk=1.5
-fact "a rank at which no layer is smaller is refused" refused 64 'rank' --compress powersgd=60
-fact "no groups are refused" refused 64 'groups' --compress int8 --groups 0
-fact "another compression than the run's is 76" refused 76 'compress' -o int8 --compress bf16 --epochs 14
+fact "an unknown compression is refused" refused 64 'gzip' new --compress gzip
+fact "a ratio of 0 is refused" refused 64 'topk=0' new --compress topk=0
+fact "a ratio above 1 is refused" refused 64 'topk=1.5' new --compress topk=1.5
+fact "a rank at which no layer is smaller is refused" refused 64 'rank' new --compress powersgd=60
+fact "no groups are refused" refused 64 'groups' new --compress int8 --groups 0
+fact "another compression than the run's is 76" refused 76 'compress' int8 --compress bf16 --epochs 14
 finish
