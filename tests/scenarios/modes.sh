@@ -56,7 +56,7 @@ fact "sync: undisturbed" train undisturbed --spawn 1 --epochs 1500
 fact "pipeline: a node is killed, and the run ends" killed pipeline --mode pipeline
 fact "pipeline: the same bits" same "$(field params_sha256 pipeline-killed.json)" "$(field params_sha256 undisturbed.json)"
 
-fact "local: undisturbed" train undisturbed-local --spawn 1 --epochs 1500 --mode local
+fact "local: undisturbed" train undisturbed-local --spawn 1 --epochs 1500 --checkpoint-every 20 --mode local
 fact "local: a node is killed, and the run ends" killed local --mode local
 fact "local: the same bits" same "$(field params_sha256 local-killed.json)" "$(field params_sha256 undisturbed-local.json)"
 

@@ -17,7 +17,7 @@ TEST_CASE("group: parts, segments and records follow from the map of shards") {
   CHECK(plan.parts_of_rank[0] == std::vector<ShardRange>{{0, 2}});
   CHECK(plan.parts_of_rank[1] == std::vector<ShardRange>{{2, 3}, {4, 6}, {6, 7}});
   CHECK(plan.buckets[0].begin == 10);
-  CHECK(plan.record_bytes == 8 + 16 * 4);
+  CHECK(plan.record_bytes == 16 + 16 * 4);
 }
 
 TEST_CASE("group: records are put together in the tree, bits are or-ed, a bad loss is found") {
