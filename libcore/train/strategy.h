@@ -38,7 +38,7 @@ struct RoundTotals {
   std::uint32_t bits = 0;     // coord::Signal: what any rank asked for
   double busy = 0, wait = 0;  // seconds of this rank: computing, and held up by others or the sums
   // Of every rank: seconds of computing in the round before; empty where the mode does not measure them.
-  std::vector<double> busy_before;
+  std::vector<double> busy_before = {};
 };
 
 // Before what the state has to be whole: on the ranks that judge the parameters (judge), on rank 0 the whole state
