@@ -343,6 +343,7 @@ class Node {
 
   // Control bits for the next step's record. What cannot wait for the end of the step ends the round.
   std::uint32_t wanted_bits() {
+    ++progress_;  // a round may be long
     std::uint32_t bits = 0;
     while (std::optional<coord::Incoming> item = client_->mailbox().try_take()) {
       if (const auto* asked = std::get_if<coord::Signal>(&*item)) {
