@@ -89,7 +89,8 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
             .save =
                 [&](coord::StateReason reason) {
                   ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
-                }};
+                },
+            .pace = {}};
         train::Trainer trainer(
             config, replica, data, mine,
             [&](const comm::SumPlan& plan) {

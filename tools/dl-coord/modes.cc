@@ -28,8 +28,7 @@ const std::vector<Mode>& modes() {
 }
 
 // Options that belong to a mode of which there may be none here.
-constexpr const char* kBound[] = {"local-steps",   "outer-lr",           "outer-momentum",
-                                  "max-staleness", "delay-compensation", "blocks",    "stages"};
+constexpr const char* kBound[] = {"local-steps", "outer-lr", "outer-momentum", "stages"};
 
 void check_bound_options(const cli::Given& given, const Mode& mode) {
   for (const char* option : kBound) {
@@ -52,10 +51,7 @@ void add_mode_options(cli::Table& table) {
       .option("local-steps", "H", "local: steps of a shard between two averages", "8")
       .option("outer-lr", "F", "local: of the step to the new average", "1")
       .option("outer-momentum", "F", "local: of that step", "0")
-      .option("max-staleness", "K|inf", "async: steps ahead of the slowest", "4")
-      .option("delay-compensation", "F", "async: lambda; 0: none", "0")
-      .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]")
-      .option("blocks", "B", "tensor: blocks of hidden units", "8");
+      .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]");
 }
 
 std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config) {
@@ -88,16 +84,6 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);
   if (spec.outer_momentum >= 1) fail(Exit::usage, "--outer-momentum: {} is not below 1", given.text("outer-momentum"));
-  if (given.text("max-staleness") == "inf") {
-    spec.max_staleness.reset();
-  } else {
-    spec.max_staleness = given.count("max-staleness", 0, 1'000'000);
-  }
-  spec.delay_compensation = given.number("delay-compensation", 0, 1e6);
-  if (config.mode == "pipeline" && spec.compress != "none") {
-    fail(Exit::usage, "--compress: nothing that --mode pipeline sends is compressed");
-  }
-  spec.blocks = static_cast<std::uint32_t>(given.count("blocks", 1, 4096));
 }
 
 }  // namespace dl::tool

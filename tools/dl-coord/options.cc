@@ -304,8 +304,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };
-  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum", "max_staleness",
-                          "delay_compensation", "blocks"}) {
+  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum"}) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', '-');
     out.emplace_back("--" + name, plain(json.at("agreement").at(key)));
