@@ -85,12 +85,12 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
                              : 0U;
                 },
             .progress = [](const coord::Progress&) {},
+            .pace = {},
             .report = [&](const Json& line) { out.reports.push_back(line); },
             .save =
                 [&](coord::StateReason reason) {
                   ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
-                },
-            .pace = {}};
+                }};
         train::Trainer trainer(
             config, replica, data, mine,
             [&](const comm::SumPlan& plan) {
