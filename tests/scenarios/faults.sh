@@ -114,7 +114,7 @@ fact "a coordinator that is killed and started again finds its nodes with the st
 
 asked_to_stop() {  # [STOPPED]: while a node is stopped
   local begin code=0 child
-  rm -rf asked
+  rm -rf asked asked.json  # what is waited for below is said by this run
   in_background=exec coord -o asked --spawn 3 >asked.json 2>asked.log & c=$!
   until_true 20 grep -q first_step asked.json || return 1
   child=$(pgrep -P $c dl-node | head -n 1)

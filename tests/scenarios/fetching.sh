@@ -16,7 +16,7 @@ fact "a node that sees the shards" test ${#wanted} = 64
 fact "a node that sees the shards keeps nothing" test ! -e xdg
 
 open_run() {  # open_run NAME NODES: a coordinator in the background; $c, $address
-  in_background=exec coord -o "$1" --listen 127.0.0.1:0 --nodes "$2" >"$1.json" 2>"$1.log" &
+  in_background=exec coord -o "$1" --listen 127.0.0.1:0 --nodes "$2" --assign round-robin >"$1.json" 2>"$1.log" &
   c=$!
   until_true 10 test -s "$1/address" || return 1
   address=$(cat "$1/address")
