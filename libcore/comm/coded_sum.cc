@@ -45,11 +45,11 @@ CodedSum::CodedSum(const SumPlan& plan, const Compression& compression, Compress
       groups_(plan.shards),
       sum_(plan.shards, leaves(plan.shards)),
       vectors_(state_.groups.size() + 1, plan.size()),
-      inner_(connect(inner_plan(plan, *codec_))),
       next_round_(round),
       letter_of_(plan.buckets.size()),
       offset_(plan.buckets.size()),
       decoded_(plan.shards, longest_bucket(plan)) {
+  inner_ = connect(inner_plan(plan, *codec_));
   for (std::uint32_t r = 0; r < plan.ranks(); ++r) {
     for (std::size_t i = 0; i < plan.parts_of_rank[r].size(); ++i) {
       const ShardRange part = plan.parts_of_rank[r][i];

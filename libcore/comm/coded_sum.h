@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "comm/before.h"
 #include "comm/codec.h"
 #include "comm/compressed.h"
 #include "comm/memory.h"
@@ -15,23 +16,15 @@ namespace dl::comm {
 
 // A message is what a rank's groups have for a run of buckets: group after group, bucket after bucket. Messages are
 // numbered through all rounds, by every rank alike; the number is the tag.
-class CodedSum final : public Communicator {
+class CodedSum final : public Before {
  public:
   CodedSum(const SumPlan& plan, const Compression& compression, CompressionState state, std::uint64_t round,
            const Connect& connect);
 
-  std::uint32_t rank() const override { return inner_->rank(); }
-  std::uint32_t size() const override { return inner_->size(); }
-  std::string transport() const override { return inner_->transport(); }
   std::span<float> part(std::size_t i) override { return vectors_[i]; }
   std::span<const float> result() const override { return vectors_[own_.size()]; }
   void start(std::size_t bucket) override;
   void wait(std::size_t bucket) override;
-  void post(ByteView record) override { inner_->post(record); }
-  ByteView collect() override { return inner_->collect(); }
-  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override {
-    return inner_->gather(mine, sizes);
-  }
   void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) override;
   std::optional<Message> take(bool wait) override;
 
@@ -57,7 +50,6 @@ class CodedSum final : public Communicator {
   std::vector<Group> groups_;       // all of them
   const TreeSum sum_;
   const Vectors vectors_;           // the own parts, then the result
-  std::unique_ptr<Communicator> inner_;
 
   std::uint64_t next_round_;
   std::uint64_t round_ = 0;             // that is open

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "comm/before.h"
 #include "comm/compressed.h"
 #include "comm/memory.h"
 #include "comm/powersgd.h"
@@ -13,27 +14,15 @@
 namespace dl::comm {
 
 // The inner vector: what is sent as it is, in the order of the vector; P of each matrix (bucket 0); Q of each (bucket 1).
-class PowerSgdSum final : public Communicator {
+class PowerSgdSum final : public Before {
  public:
   PowerSgdSum(const SumPlan& plan, const Compression& compression, CompressionState state, std::uint64_t round,
               const Connect& connect);
 
-  std::uint32_t rank() const override { return inner_->rank(); }
-  std::uint32_t size() const override { return inner_->size(); }
-  std::string transport() const override { return inner_->transport(); }
   std::span<float> part(std::size_t i) override { return vectors_[i]; }
   std::span<const float> result() const override { return vectors_[state_.groups.size()]; }
   void start(std::size_t bucket) override;
   void wait(std::size_t bucket) override;
-  void post(ByteView record) override { inner_->post(record); }
-  ByteView collect() override { return inner_->collect(); }
-  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override {
-    return inner_->gather(mine, sizes);
-  }
-  void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces) override {
-    inner_->send(to, tag, pieces);
-  }
-  std::optional<Message> take(bool wait) override { return inner_->take(wait); }
 
  private:
   struct Place {             // of a matrix, in the inner vector and in the basis
@@ -64,7 +53,6 @@ class PowerSgdSum final : public Communicator {
   const Vectors vectors_;                     // own groups, then the result
   std::vector<Part> parts_;
   std::unique_ptr<Vectors> sums_;             // by own group: its inner vector
-  std::unique_ptr<Communicator> inner_;
   std::uint64_t round_;
   bool open_ = false;                         // started, and result() is not there yet
 };

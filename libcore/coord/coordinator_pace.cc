@@ -50,7 +50,6 @@ std::vector<std::uint32_t> Coordinator::map_of(const std::vector<NodeId>& group)
 void Coordinator::said(NodeId id, const Pace& message) {
   const Node& node = nodes_.at(id);
   if (phase_ != Phase::running || node.rank != 0U || message.generation != generation_) return;
-  if (!plan_.layers.empty()) return;  // in a pipeline a shard's owner is a column, not a rank
   const std::vector<NodeId> group = members();
   if (message.ranks.size() != group.size()) return;
   stir(id);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -17,9 +16,6 @@ struct AgreementSpec {
   std::uint64_t local_steps = 8;     // local: steps of each shard between two averages
   double outer_lr = 1;               // local: of the step from the old average to the new one
   double outer_momentum = 0;         // local: of that step (Nesterov)
-  std::optional<std::uint64_t> max_staleness = 4;  // async: steps; without a value: any
-  double delay_compensation = 0;     // async: lambda
-  std::uint32_t blocks = 8;          // tensor: of hidden units
 
   bool operator==(const AgreementSpec&) const = default;
   Json to_json() const;

@@ -52,9 +52,8 @@ comm::SumPlan compressed_plan(const Group& group, std::uint32_t groups, std::spa
 }
 
 FeedbackVectors::FeedbackVectors(Replica& replica, const RunConfig& config, const comm::Compression& compression,
-                                 const Group& group, std::size_t first)
+                                 const Group& group)
     : replica_(replica),
-      first_(first),
       groups_(config.agreement.groups),
       kinds_(comm::has_velocity(compression) ? 2 : 1),
       has_basis_(comm::basis_size(compression) > 0),
@@ -62,7 +61,7 @@ FeedbackVectors::FeedbackVectors(Replica& replica, const RunConfig& config, cons
       by_rank_(groups_by_rank(group, groups_)) {}
 
 std::span<float> FeedbackVectors::vector(std::size_t kind, std::uint32_t of_group) const {
-  return replica_.extra(first_ + kind * groups_ + of_group);
+  return replica_.extra(kind * groups_ + of_group);
 }
 
 comm::CompressionState FeedbackVectors::own() const {
@@ -70,7 +69,7 @@ comm::CompressionState FeedbackVectors::own() const {
   for (const std::uint32_t g : by_rank_[rank_]) {
     state.groups.push_back({vector(0, g), kinds_ > 1 ? vector(1, g) : std::span<float>()});
   }
-  if (has_basis_) state.basis = replica_.extra(first_ + kinds_ * groups_);
+  if (has_basis_) state.basis = replica_.extra(kinds_ * groups_);
   return state;
 }
 

@@ -23,11 +23,10 @@ std::vector<std::uint32_t> shards_by_group(const Group& group, std::uint32_t gro
 // The plan for comm::make_compressed: one part for each of a rank's groups.
 comm::SumPlan compressed_plan(const Group& group, std::uint32_t groups, std::span<const nn::ElementRange> buckets);
 
-// The error feedback of a run, where compression_vectors() put it among the replica's extras: from number `first` on.
+// The error feedback of a run, where compression_vectors() put it among the replica's extras.
 class FeedbackVectors {
  public:
-  FeedbackVectors(Replica& replica, const RunConfig& config, const comm::Compression& compression, const Group& group,
-                  std::size_t first = 0);
+  FeedbackVectors(Replica& replica, const RunConfig& config, const comm::Compression& compression, const Group& group);
 
   // Of this rank's groups.
   comm::CompressionState own() const;
@@ -38,7 +37,6 @@ class FeedbackVectors {
   std::span<float> vector(std::size_t kind, std::uint32_t of_group) const;
 
   Replica& replica_;
-  std::size_t first_;
   std::uint32_t groups_;
   std::size_t kinds_;  // vectors of a group
   bool has_basis_;

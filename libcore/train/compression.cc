@@ -15,10 +15,8 @@ bool has_momentum(const optim::OptimizerSpec& optimizer) {
   return optimizer.kind == optim::Kind::momentum || optimizer.kind == optim::Kind::nesterov;
 }
 
-// In local mode what is compressed is no gradient, and momentum stays with the shards' optimizers.
 bool corrects_momentum(const RunConfig& config) {
-  return comm::parse_compression(config.agreement.compress).scheme == Scheme::topk && has_momentum(config.optimizer) &&
-         config.mode != "local";
+  return comm::parse_compression(config.agreement.compress).scheme == Scheme::topk && has_momentum(config.optimizer);
 }
 
 std::vector<comm::WeightMatrix> matrices_of(const nn::ModelSpec& model) {

@@ -62,5 +62,6 @@ fact "local: the same bits" same "$(field params_sha256 local-killed.json)" "$(f
 
 fact "more stages than layers: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --stages 4
 fact "compression in a pipeline: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --compress int8
+fact "adaptive in a pipeline: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --assign adaptive
 fact "stages of another mode: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --stages 2
 finish

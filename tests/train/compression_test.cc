@@ -81,9 +81,6 @@ TEST_CASE("compression: with topk the optimizer leaves momentum to the groups, a
   CHECK(train::applied_optimizer(config).momentum == 0);
   CHECK(train::applied_optimizer(config).weight_decay == doctest::Approx(0.1));
   CHECK(train::extra_vectors(config).size() == 6);
-  config.mode = "local";  // what is compressed there is no gradient
-  CHECK(train::applied_optimizer(config).momentum == config.optimizer.momentum);
-  config.mode = "sync";
   config.agreement.compress = "int8";
   CHECK(train::applied_optimizer(config).momentum == config.optimizer.momentum);
   CHECK(train::extra_vectors(config).size() == 3);

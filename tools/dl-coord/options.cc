@@ -267,6 +267,9 @@ Options read_options(const cli::Given& given) {
     config.agreement.groups = std::min(config.agreement.groups, shards);
   }
   o.stages = read_stages(given, config);
+  if (config.mode == "pipeline" && o.assignment == coord::Assignment::adaptive) {
+    fail(Exit::usage, "--assign adaptive: nothing is moved while --mode pipeline trains; balanced deals the shards");
+  }
   if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
          directory.string());
