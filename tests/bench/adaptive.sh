@@ -5,7 +5,7 @@
 # usage: adaptive.sh BUILD IDX_DIR [SECONDS_OF_EACH_RUN=12] [PERIOD_IN_MICROSECONDS=100000]
 # The nodes are pinned to processors 0 and 1. 77 where there is no quota to be had.
 set -u
-build=$1 data=$2 seconds=${3:-12} period=${4:-100000}
+build=$(cd "$1" && pwd) data=$(cd "$2" && pwd) seconds=${3:-12} period=${4:-100000}
 for tool in dl-shard dl-coord dl-node; do PATH=$build/tools/$tool:$PATH; done
 export PATH
 scratch=$(mktemp -d)
