@@ -19,6 +19,9 @@ constexpr std::uint64_t kShortest = 1024, kLongest = 8192;
 // can outnumber the cores; and then sleeps. Waking it costs the waker a system call, and some time.
 constexpr std::int64_t kLookNs = 2'000;
 constexpr std::int64_t kYieldNs = 200'000;
+// Whose waits usually are longer sleeps at once: looking on would seldom see the end of it, and burns a
+// processor that may be rationed, or shared with the ranks that are waited for.
+constexpr std::int64_t kLongWaitNs = 2 * kYieldNs;
 // Who lends its core to somebody with much to do gets it back late; who sleeps is let in when woken. So
 // after a loan of this length the next waits go without.
 constexpr std::int64_t kCrowdedNs = 50'000;
@@ -103,7 +106,7 @@ void SharedSums::start(std::size_t bucket) {
 }
 
 void SharedSums::wait(std::size_t bucket) {
-  until([&] { return done(bucket); });
+  until([&] { return done(bucket); }, usual_sum_ns_);
 }
 
 void SharedSums::post(ByteView record) {
@@ -121,7 +124,7 @@ ByteView SharedSums::collect() {
       if (load(layout_.posts(rank)) < posts_) return false;
     }
     return true;
-  });
+  }, usual_record_ns_);
   return memory_->bytes().subspan(layout_.records(posts_), std::size_t{record_bytes_} * ranks_);
 }
 
@@ -217,29 +220,31 @@ void SharedSums::check() const {
   }
 }
 
-void SharedSums::until(const std::function<bool()>& met) {
+void SharedSums::until(const std::function<bool()>& met, std::int64_t& usual_ns) {
   alarm_->check();
-  std::int64_t since = 0;
+  std::int64_t begun = 0, idle = 0;  // idle: since there was nothing to add
   while (!met()) {
     if (work()) {
-      since = 0;
+      idle = 0;
       continue;
     }
     const std::uint32_t heard = alarm_->words();
     check();
     const std::int64_t now = monotonic_ns();
-    if (since == 0) since = now;
-    if (now - since < kLookNs) {
+    if (begun == 0) begun = now;
+    if (idle == 0) idle = now;
+    if (now - idle < kLookNs) {
       for (int i = 0; i < kLooks && !met(); ++i) breathe();
-    } else if (now - since < kYieldNs && sleeps_ == 0) {
+    } else if (now - idle < kYieldNs && usual_ns < kLongWaitNs && sleeps_ == 0) {
       std::this_thread::yield();
       if (monotonic_ns() - now > kCrowdedNs) sleeps_ = kSleeps;
     } else {
       if (sleeps_ > 0) --sleeps_;
       sleep_unless(bell(rank_), [&] { return met() || can_work() || alarm_->words() != heard; });
-      since = 0;
     }
   }
+  const std::int64_t waited = begun == 0 ? 0 : monotonic_ns() - begun;
+  usual_ns += (waited - usual_ns) / 8;
 }
 
 }  // namespace dl::comm

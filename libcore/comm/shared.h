@@ -76,7 +76,8 @@ class SharedSums {
   void add(std::size_t bucket, std::uint64_t chunk);
   void check() const;
   bool owes(std::uint32_t rank) const;
-  void until(const std::function<bool()>& met);
+  // `usual_ns`: how long waits of this kind take, smoothed.
+  void until(const std::function<bool()>& met, std::int64_t& usual_ns);
 
   const std::uint32_t ranks_, rank_, record_bytes_;
   const Parts parts_;
@@ -88,6 +89,7 @@ class SharedSums {
   std::vector<Bucket> buckets_;
   std::vector<const float*> operands_;
   std::uint64_t posts_ = 0;
+  std::int64_t usual_record_ns_ = 0, usual_sum_ns_ = 0;
   std::uint32_t sleeps_ = 0;  // that come before it lends its core again
 };
 
