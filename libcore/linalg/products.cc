@@ -19,6 +19,13 @@ Range part(std::uint32_t count, std::uint32_t grain, unsigned member, unsigned m
   return {border(member), border(member + 1)};
 }
 
+// Of a panel of so many columns: lanes from the `live`th on become zero.
+void clear_lanes(float* panel, std::uint32_t columns, std::uint32_t live) {
+  for (std::uint32_t c = 0; live < kPanel && c < columns; ++c) {
+    std::fill(panel + c * kPanel + live, panel + (c + 1) * kPanel, 0.0F);
+  }
+}
+
 }  // namespace
 
 Products::Products(const Arithmetic& arithmetic, Workers& workers)
@@ -71,6 +78,30 @@ void Products::derivative(Map map, float* d, const float* y, std::size_t floats)
   for (std::size_t at = 0; at < floats; at += kAtOnce) {
     arithmetic_.kernels().derivative(map, d + at, y + at,
                                      static_cast<std::uint32_t>(std::min(kAtOnce, floats - at)));
+  }
+}
+
+void Products::finish_forward(const ForwardArgs& args) {
+  const std::uint32_t panels = panels_of(args.rows), floats = args.outputs * kPanel;
+  const unsigned members = 1.0 * floats * panels < kWorthATeam / 4 ? 1 : workers_.size();
+  const auto share = [&](unsigned member) {
+    const Range mine = part(panels, 1, member, members);
+    for (std::uint32_t p = mine.begin; p < mine.end; ++p) {
+      float* const y = args.y + std::size_t{p} * floats;
+      float* const before = args.map == Map::gelu ? args.before + std::size_t{p} * floats : nullptr;
+      const std::uint32_t live = std::min(kPanel, args.rows - p * kPanel);
+      for (std::uint32_t o = 0; o < args.outputs; ++o) {
+        for (std::uint32_t lane = 0; lane < kPanel; ++lane) y[o * kPanel + lane] += args.bias[o];
+      }
+      arithmetic_.kernels().map(args.map, y, before, floats);
+      clear_lanes(y, args.outputs, live);
+      if (before != nullptr) clear_lanes(before, args.outputs, live);
+    }
+  };
+  if (members == 1) {
+    share(0);
+  } else {
+    workers_.run(std::ref(share));
   }
 }
 

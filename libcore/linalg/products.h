@@ -41,6 +41,9 @@ class Products {
   // d *= the map's derivative by the map's output y (gelu: its input): what backward() ends with, where
   // d comes from elsewhere. `floats` of panels.
   void derivative(Map map, float* d, const float* y, std::size_t floats);
+  // y = map(bias + y): what forward() ends with, where y's chains were added elsewhere. `x` and `weights` are
+  // not looked at.
+  void finish_forward(const ForwardArgs& args);
   // Rows `outputs` of the weights' gradients; of the biases' all, where `with_bias`.
   void gradient(WeightGradientArgs args, Range outputs, bool with_bias);
   // Row-major without padding to panels, and back.

@@ -5,8 +5,6 @@
 
 namespace dl::nn {
 
-namespace {
-
 using linalg::Map;
 
 Map map_of(Activation activation) {
@@ -24,8 +22,6 @@ Map map_of(Activation activation) {
   }
   fail(Exit::bug, "activation {}", static_cast<int>(activation));
 }
-
-}  // namespace
 
 std::vector<DenseLayer> dense_layers(const ModelSpec& spec) {
   std::vector<DenseLayer> layers;

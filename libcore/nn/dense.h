@@ -10,6 +10,8 @@
 
 namespace dl::nn {
 
+linalg::Map map_of(Activation activation);
+
 struct DenseLayer {
   std::uint32_t inputs = 0;
   std::uint32_t outputs = 0;

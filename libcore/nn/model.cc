@@ -10,6 +10,7 @@
 #include "linalg/products.h"
 #include "nn/dense.h"
 #include "nn/head.h"
+#include "nn/placement.h"
 
 namespace dl::nn {
 
@@ -56,7 +57,6 @@ std::vector<Piece> pieces_of(const std::vector<Layer>& layers) {
 struct Model::State {
   State(const ModelSpec& model_spec, const linalg::Arithmetic& arithmetic, Workers& its_workers);
 
-  // Row r of segment i is slot slots[i] + r of the panels.
   void place(const Batch& batch);
   void reserve(std::uint32_t rows);
   void forward(const float* parameters_at, std::uint32_t rows);
@@ -104,23 +104,9 @@ void Model::State::reserve(std::uint32_t rows) {
 }
 
 void Model::State::place(const Batch& batch) {
-  const bool whole_panels = products.arithmetic().fixed_shapes();
-  slots.assign(1, 0);
-  for (std::uint32_t i = 0; i < batch.segments(); ++i) {
-    const std::uint32_t rows = batch.offsets[i + 1] - batch.offsets[i];
-    slots.push_back(slots.back() + (whole_panels ? linalg::panels_of(rows) * kPanel : rows));
-  }
+  place_rows(products.arithmetic(), batch, slots);
   reserve(std::max(slots.back(), kPanel));
-  const std::uint32_t width = spec.ends.inputs;
-  if (!whole_panels) {
-    products.pack(batch.features.data(), batch.rows, width, x.data());
-    return;
-  }
-  for (std::uint32_t i = 0; i < batch.segments(); ++i) {
-    products.pack(batch.features.data() + std::size_t{batch.offsets[i]} * width,
-                  batch.offsets[i + 1] - batch.offsets[i], width,
-                  x.data() + std::size_t{slots[i]} * width);
-  }
+  pack_rows(products, batch, slots, spec.ends.inputs, x.data());
 }
 
 void Model::State::forward(const float* parameters_at, std::uint32_t rows) {
