@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "coord/assignment.h"
+#include "coord/blocks.h"
 #include "coord/messages.h"
 #include "coord/speeds.h"
 #include "coord/stages.h"
@@ -142,6 +143,8 @@ struct Plan {  // what a coordinator is told at its birth
   std::size_t tasks() const { return units.empty() ? shard_samples.size() : units.size(); }
   std::vector<LayerCost> layers;  // pipeline: from the inputs up; else none
   std::uint32_t stages = 0;       // pipeline: at most so many; 0: as many as nodes and layers allow
+  BlockCosts blocks;              // tensor: of hidden units; every rank has all shards
+  bool deals_blocks() const { return !blocks.flops.empty(); }
   Assignment assignment = Assignment::balanced;
   std::uint64_t steps_per_epoch = 1;
   std::uint64_t total_steps = UINT64_MAX;  // to weigh whether moving shards pays
@@ -208,6 +211,7 @@ class Coordinator {
     std::vector<NodeId> group;           // by rank
     std::vector<std::uint32_t> owner;    // rank of each shard
     Split split;                         // pipeline
+    BlockMap blocks;                     // tensor
     std::vector<NodeId> laggards;        // who gets the kept state
     std::int64_t step = 0;
   };
@@ -269,9 +273,11 @@ class Coordinator {
   std::size_t stages_of(std::size_t nodes) const;  // 0: no pipeline
   std::size_t places(std::size_t nodes) const;     // of so many nodes, who has work
   void deal();
+  BlockMap blocks_of(const std::vector<NodeId>& group) const;
   std::vector<NodeId> members() const;      // of the newest group, in rank order
 
   // coordinator_pace.cc: how fast the nodes are, and what follows for the shards
+  bool all_declared(const std::vector<NodeId>& group) const;
   std::vector<double> speeds_of(const std::vector<NodeId>& group) const;
   std::vector<std::uint32_t> map_of(const std::vector<NodeId>& group) const;
   void weigh(const Pace& pace);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a group forms: who is in, whose state wins, which shard is whose.
+// How a group forms: who is in, whose state wins, which shard, layer or block is whose.
 #include <algorithm>
 
 #include "coord/coordinator.h"
@@ -107,7 +107,7 @@ void Coordinator::proceed() {
       return;
     }
   }
-  load({std::move(group), {}, {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
+  load({std::move(group), {}, {}, {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
 }
 
 std::size_t Coordinator::stages_of(std::size_t nodes) const {
@@ -116,15 +116,34 @@ std::size_t Coordinator::stages_of(std::size_t nodes) const {
   return std::max<std::size_t>(1, std::min({wanted, plan_.layers.size(), nodes, kMostMembers}));
 }
 
-// A shard is on one node, or in a pipeline in one column of as many nodes as there are stages.
+// A shard is on one node, or in a pipeline in one column of as many nodes as there are stages; a block of
+// hidden units is on one node.
 std::size_t Coordinator::places(std::size_t nodes) const {
+  if (plan_.deals_blocks()) return std::min({nodes, plan_.blocks.flops.size(), kMostMembers});
   const std::size_t high = std::max<std::size_t>(1, stages_of(nodes));
   const std::size_t tasks = std::max<std::size_t>(1, plan_.tasks());
   return high * std::min({nodes / high, tasks, kMostMembers / high});
 }
 
+BlockMap Coordinator::blocks_of(const std::vector<NodeId>& group) const {
+  // A multiply-add is two operations; where somebody has declared nothing, speeds are numbers of threads.
+  const double unit = all_declared(group) ? 2 : kFlopsOfThread;
+  std::vector<double> speeds = speeds_of(group);
+  for (double& speed : speeds) speed *= unit;
+  if (plan_.assignment == Assignment::balanced) return split_blocks(plan_.blocks, speeds);
+  const std::vector<std::uint64_t> costs(plan_.blocks.flops.begin(), plan_.blocks.flops.end());
+  BlockMap map{assign(plan_.assignment, {costs, {}}, speeds, plan_.seed, generation_), 0};
+  map.seconds = predict_step(plan_.blocks, map.owner, speeds);
+  return map;
+}
+
 // Shards to nodes, or to columns; layers to stages. Rank r is of stage r / columns.
 void Coordinator::deal() {
+  if (plan_.deals_blocks()) {  // every rank computes with all shards; the first one stands for them
+    next_.owner.assign(plan_.shard_samples.size(), 0);
+    next_.blocks = blocks_of(next_.group);
+    return;
+  }
   const std::size_t stages = stages_of(next_.group.size());
   if (stages == 0) {
     next_.owner = map_of(next_.group);
@@ -151,7 +170,7 @@ void Coordinator::load(Next next) {
   for (std::uint32_t rank = 0; rank < next_.group.size(); ++rank) {
     Load message{generation_, {}};
     for (std::uint32_t shard = 0; shard < next_.owner.size(); ++shard) {
-      if (next_.owner[shard] == rank) message.shards.push_back(shard);
+      if (next_.owner[shard] == rank || plan_.deals_blocks()) message.shards.push_back(shard);
     }
     const NodeId id = next_.group[rank];
     nodes_.at(id).asked = true;
@@ -162,7 +181,7 @@ void Coordinator::load(Next next) {
 }
 
 void Coordinator::start() {
-  const auto& [group, owner, split, laggards, step] = next_;
+  const auto& [group, owner, split, blocks, laggards, step] = next_;
   for (const NodeId id : laggards) out_.push_back(action::Serve{id});
   for (auto& [id, node] : nodes_) {
     node.rank.reset();
@@ -174,7 +193,7 @@ void Coordinator::start() {
     node.rank = rank;
     node.speed.begin_period();
     stir(group[rank]);
-    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers};
+    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers, blocks.owner};
     for (const NodeId other : group) {
       const Node& peer = nodes_.at(other);
       // A peer on our own machine came over loopback; others find it where they found us.
@@ -212,6 +231,10 @@ void Coordinator::start() {
   if (!split.layers.empty()) {
     formed["stages"] = split.layers;
     formed["predicted_step_seconds"] = split.seconds;
+  }
+  if (plan_.deals_blocks()) {
+    formed["blocks"] = blocks.owner;
+    formed["predicted_step_seconds"] = blocks.seconds;
   }
   out_.push_back(action::Announce{std::move(formed)});
 }

@@ -17,6 +17,13 @@ std::uint64_t count_moved(const std::vector<std::uint32_t>& from, const std::vec
 
 }  // namespace
 
+bool Coordinator::all_declared(const std::vector<NodeId>& group) const {
+  return std::all_of(group.begin(), group.end(), [this](NodeId id) {
+    const double speed = nodes_.at(id).declared;
+    return std::isfinite(speed) && speed > 0;
+  });
+}
+
 // What was measured comes before what was declared; who was not measured is set against those who were
 // by what all have declared.
 std::vector<double> Coordinator::speeds_of(const std::vector<NodeId>& group) const {
@@ -26,8 +33,7 @@ std::vector<double> Coordinator::speeds_of(const std::vector<NodeId>& group) con
     threads.push_back(std::max(1U, node.hello.threads));
     each.push_back(node.declared / threads.back());
   }
-  const bool declared = std::all_of(each.begin(), each.end(), [](double v) { return std::isfinite(v) && v > 0; });
-  each = declared ? evened(each) : std::vector<double>(group.size(), 1.0);
+  each = all_declared(group) ? evened(each) : std::vector<double>(group.size(), 1.0);
   for (std::size_t i = 0; i < group.size(); ++i) out.push_back(each[i] * threads[i]);
   if (plan_.assignment != Assignment::adaptive) return out;
   for (std::size_t i = 0; i < group.size(); ++i) {
@@ -107,6 +113,9 @@ void Coordinator::announce_times() {
                      {"busy_seconds", node.progress.busy_seconds},
                      {"wait_seconds", node.progress.wait_seconds},
                      {"communicate_seconds", node.progress.communicate_seconds}});
+    if (plan_.deals_blocks()) {
+      nodes.back()["blocks"] = std::count(next_.blocks.owner.begin(), next_.blocks.owner.end(), *node.rank);
+    }
     if (const auto speed = node.speed.believed()) {
       nodes.back()["samples_per_second"] = samples_per_second(*speed);
     }

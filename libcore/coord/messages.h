@@ -132,7 +132,8 @@ struct Start {
   List<Member, 1024> members;    // by rank
   List<std::uint32_t, 65536> owner;  // rank of each shard
   List<std::uint32_t, 1024> stages;  // pipeline: layers of each, from the inputs up; else empty
-  template <class A> void serialize(A& a, unsigned) { a & generation & rank & step & members & owner & stages; }
+  List<std::uint32_t, 1024> blocks;  // tensor: rank of each block of hidden units; else empty
+  template <class A> void serialize(A& a, unsigned) { a & generation & rank & step & members & owner & stages & blocks; }
 };
 
 // coordinator -> rank 0: at the end of a step, all together ...
@@ -203,6 +204,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 4;
+inline constexpr std::uint32_t kProtocol = 5;
 
 }  // namespace dl::coord

@@ -21,6 +21,8 @@ using linalg::kPanel;
 using linalg::Map;
 using linalg::panel_floats;
 
+constexpr std::uint64_t kLine = 16;  // floats in a cache line
+
 // The own units of a pair's block.
 struct Slice {
   std::uint32_t units = 0;
@@ -73,7 +75,7 @@ struct BlockedModel::State {
   const std::vector<std::uint32_t> own;
   const std::vector<ShardRange> parts;   // maximal subtrees of the own blocks
   std::vector<std::size_t> index;        // of a block among the own ones
-  std::vector<std::uint64_t> begins;     // of each own block in the parameters, and their end
+  std::vector<ElementRange> blocks;      // of each own one
   linalg::Products products;
   Head head;
   std::vector<Layer> layers;
@@ -121,7 +123,8 @@ BlockedModel::State::State(const ModelSpec& model_spec, const Blocking& its_bloc
   for (const std::size_t l : blocking.pairs()) layers[l].outputs = 0;
   for (std::size_t i = 0; i < own.size(); ++i) {
     index[own[i]] = i;
-    begins.push_back(offset);
+    offset = (offset + kLine - 1) / kLine * kLine;
+    blocks.push_back({offset, 0});
     for (const std::size_t l : blocking.pairs()) {
       Layer& first = layers[l];
       Slice slice{blocking.unit(l, own[i] + 1) - blocking.unit(l, own[i]), first.outputs, offset, 0, 0};
@@ -131,8 +134,8 @@ BlockedModel::State::State(const ModelSpec& model_spec, const Blocking& its_bloc
       first.outputs += slice.units;
       first.slices.push_back(slice);
     }
+    blocks.back().end = offset;
   }
-  begins.push_back(offset);
   parameters = Buffer(offset);
   gradient = Buffer(offset);
   std::uint32_t largest = 1;
@@ -272,7 +275,8 @@ std::span<float> BlockedModel::parameters() { return state_->parameters.span(); 
 std::span<const float> BlockedModel::gradient() const {
   return static_cast<const Buffer&>(state_->gradient).span();
 }
-std::uint64_t BlockedModel::begin_of(std::size_t i) const { return state_->begins[i]; }
+ElementRange BlockedModel::common() const { return {0, state_->blocking.common_floats()}; }
+ElementRange BlockedModel::block(std::size_t i) const { return state_->blocks.at(i); }
 
 std::uint32_t BlockedModel::most_slots(const linalg::Arithmetic& arithmetic, std::span<const std::uint32_t> rows) {
   std::uint32_t slots = 0;

@@ -22,6 +22,7 @@
 #include "linalg/arithmetic.h"
 #include "nn/batch.h"
 #include "nn/blocking.h"
+#include "nn/model.h"
 
 namespace dl::nn {
 
@@ -34,8 +35,9 @@ struct BlockSums {
   std::function<void(std::size_t)> wait;  // returns when the total of this sum is there
 };
 
-// Owned by the training thread; `workers` must outlive it. Floats are in blocked order: the common ones, then
-// those of each own block, ascending.
+// Owned by the training thread; `workers` must outlive it. Parameters and gradients are in blocked order: the
+// common ones, then those of each own block, ascending; where a block begins a cache line, what is between is zero
+// in both.
 class BlockedModel {
  public:
   BlockedModel(const ModelSpec& spec, const Blocking& blocking, std::vector<std::uint32_t> own,
@@ -44,8 +46,8 @@ class BlockedModel {
 
   std::span<float> parameters();
   std::span<const float> gradient() const;
-  // Elements of the i-th own block begin there; with i = the number of own blocks, where they end.
-  std::uint64_t begin_of(std::size_t i) const;
+  ElementRange common() const;              // elements of what no block holds
+  ElementRange block(std::size_t i) const;  // of the i-th own block
 
   // Slots in panels that segments of at most so many rows need.
   static std::uint32_t most_slots(const linalg::Arithmetic& arithmetic, std::span<const std::uint32_t> rows);

@@ -16,6 +16,7 @@ struct AgreementSpec {
   std::uint64_t local_steps = 8;     // local: steps of each shard between two averages
   double outer_lr = 1;               // local: of the step from the old average to the new one
   double outer_momentum = 0;         // local: of that step (Nesterov)
+  std::uint32_t blocks = 8;          // tensor: of hidden units
 
   bool operator==(const AgreementSpec&) const = default;
   Json to_json() const;

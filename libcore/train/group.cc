@@ -5,17 +5,33 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
 
 #include "base/error.h"
 
 namespace dl::train {
 
-std::vector<std::uint32_t> Group::shards_of(std::uint32_t of_rank) const {
+namespace {
+
+std::vector<std::uint32_t> places_of(std::uint32_t rank, std::span<const std::uint32_t> owner) {
   std::vector<std::uint32_t> mine;
-  for (std::uint32_t s = 0; s < owner.size(); ++s) {
-    if (owner[s] == of_rank) mine.push_back(s);
+  for (std::uint32_t i = 0; i < owner.size(); ++i) {
+    if (owner[i] == rank) mine.push_back(i);
   }
   return mine;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> Group::shards_of(std::uint32_t of_rank) const { return places_of(of_rank, owner); }
+std::vector<std::uint32_t> Group::blocks_of(std::uint32_t of_rank) const { return places_of(of_rank, block_owner); }
+
+std::vector<std::uint32_t> Group::shards_read() const {
+  if (block_owner.empty()) return shards_of(rank);
+  std::vector<std::uint32_t> all(owner.size());
+  std::iota(all.begin(), all.end(), 0U);
+  return all;
 }
 
 comm::SumPlan Group::sum_plan(std::span<const nn::ElementRange> buckets) const {

@@ -20,7 +20,13 @@ struct Group {
   // Pipeline: how many layers, from the inputs up, each stage has (coord/stages.h); else empty.
   std::vector<std::uint32_t> stage_layers = {};
 
+  // Tensor: rank of each block of hidden units (nn/blocking.h); else empty.
+  std::vector<std::uint32_t> block_owner = {};
+
   std::vector<std::uint32_t> shards_of(std::uint32_t of_rank) const;  // ascending
+  std::vector<std::uint32_t> blocks_of(std::uint32_t of_rank) const;
+  // Whose rows this rank computes with: its own shards', in mode tensor those of all.
+  std::vector<std::uint32_t> shards_read() const;
   // What the group adds in a step of this model. A record is laid out by StepRecord.
   comm::SumPlan sum_plan(std::span<const nn::ElementRange> buckets) const;
   // Segments of each of this rank's parts: how its batch is grouped in backprop.

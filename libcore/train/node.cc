@@ -235,14 +235,15 @@ class Node {
                 .rank = start.rank,
                 .size = static_cast<std::uint32_t>(start.members.size()),
                 .owner = {start.owner.begin(), start.owner.end()},
-                .stage_layers = {start.stages.begin(), start.stages.end()}};
+                .stage_layers = {start.stages.begin(), start.stages.end()},
+                .block_owner = {start.blocks.begin(), start.blocks.end()}};
     Replica& replica = work_->replica;
     if (start.step == 0 && !replica.has_state()) replica.begin_at_seed();
     if (!replica.has_state() || replica.step() != start.step) {
       fail(Exit::bug, "generation {} starts at step {}, this node stands at {}", start.generation,
            start.step, replica.has_state() ? static_cast<std::int64_t>(replica.step()) : -1);
     }
-    work_->data.hold(group.shards_of(group.rank));
+    work_->data.hold(group.shards_read());
     ++progress_;
     train(group, start);
     return std::nullopt;

@@ -24,7 +24,7 @@ struct RunConfig {
   std::uint64_t batch = 256;    // samples of a step, over all shards
   std::uint64_t epochs = 0;     // 0: `steps` decides
   std::uint64_t steps = 0;      // 0: `epochs` decides
-  std::string mode = "sync";    // or local, pipeline
+  std::string mode = "sync";    // or local, pipeline, tensor
   AgreementSpec agreement;
   std::string arithmetic = "defined";  // or "openblas"
   optim::OptimizerSpec optimizer;

@@ -5,6 +5,7 @@
 #include "train/local.h"
 #include "train/pipeline.h"
 #include "train/sync.h"
+#include "train/tensor.h"
 
 namespace dl::train {
 
@@ -12,6 +13,7 @@ std::unique_ptr<Strategy> make_strategy(const Seat& seat) {
   if (seat.config.mode == "sync") return std::make_unique<Sync>(seat);
   if (seat.config.mode == "local") return std::make_unique<Local>(seat);
   if (seat.config.mode == "pipeline") return std::make_unique<Pipeline>(seat);
+  if (seat.config.mode == "tensor") return std::make_unique<Tensor>(seat);
   fail(Exit::usage, "--mode: {} is none that this node knows", shown(seat.config.mode));
 }
 

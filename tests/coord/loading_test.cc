@@ -172,3 +172,49 @@ at 61
 > finish 69 waited 60 s for nodes: 1 of 2 is ready
 )");
 }
+
+TEST_CASE("loading: where blocks are dealt, every rank holds all shards, and who finds no block stands by") {
+  coord::Plan p = plan();
+  p.blocks = {.common_flops = 0, .flops = {7.5e10, 7.5e10, 7.5e10}, .part_bytes = 0};
+  story(p, R"(arrive 1
+> welcome 1 to run
+arrive 2
+> welcome 2 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+ready 2
+> pause 2 gen 1
+paused 2 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+> load 2 gen 1 shards 0 1 2 3
+loaded 1 gen 1
+loaded 2 gen 1
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,0,0],"blocks":[0,0,1],"predicted_step_seconds":1.0}
+)");
+  p.nodes = 4;
+  p.assignment = coord::Assignment::round_robin;
+  const std::string four = test::play(p, R"(arrive 1
+arrive 2
+arrive 3
+arrive 4
+ready 1
+ready 2
+ready 3
+ready 4
+paused 1 gen 1 step -1
+paused 2 gen 1 step -1
+paused 3 gen 1 step -1
+paused 4 gen 1 step -1
+loaded 1 gen 1
+loaded 2 gen 1
+loaded 3 gen 1
+)");
+  CHECK(four.find("load 3 gen 1 shards 0 1 2 3") != std::string::npos);
+  CHECK(four.find("load 4") == std::string::npos);
+  CHECK(four.find("blocks 012") != std::string::npos);
+}

@@ -200,6 +200,8 @@ std::string text_of(NodeId node, const Start& m) {
   }
   text += " owner ";
   for (const std::uint32_t rank : m.owner) text += std::to_string(rank);
+  if (!m.blocks.empty()) text += " blocks ";
+  for (const std::uint32_t rank : m.blocks) text += std::to_string(rank);
   return text;
 }
 

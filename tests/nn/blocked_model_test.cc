@@ -43,12 +43,13 @@ TEST_CASE("blocked model: one rank with all blocks has the model's gradient, but
 
     const nn::Blocking blocking(spec, 8);
     nn::BlockedModel blocked(spec, blocking, {0, 1, 2, 3, 4, 5, 6, 7}, arithmetic, workers);
-    auto runs = blocking.common();
-    for (std::uint32_t b = 0; b < 8; ++b) {
-      for (const auto& run : blocking.block(b)) runs.push_back(run);
-    }
-    REQUIRE(nn::total(runs) == spec.parameter_count());
-    nn::gather(runs, model.parameters(), blocked.parameters().data());
+    const auto each_run = [&](const auto& visit) {  // visit(runs, where they are in blocked order)
+      visit(blocking.common(), blocked.common().begin);
+      for (std::uint32_t b = 0; b < 8; ++b) visit(blocking.block(b), blocked.block(b).begin);
+    };
+    each_run([&](const auto& runs, std::uint64_t at) {
+      nn::gather(runs, model.parameters(), blocked.parameters().data() + at);
+    });
     std::vector<std::uint64_t> begins;
     std::uint64_t size = 0;
     for (const std::uint32_t width : blocking.sums()) {
@@ -56,10 +57,10 @@ TEST_CASE("blocked model: one rank with all blocks has the model's gradient, but
       size += linalg::panel_floats(batch.rows, width);
     }
     std::vector<float> part(size);
-    float* const at = part.data();
-    blocked.backprop(batch, {{&at, 1}, at, begins, [](std::size_t) {}, [](std::size_t) {}}, blocked_losses);
+    float* const sums = part.data();
+    blocked.backprop(batch, {{&sums, 1}, sums, begins, [](std::size_t) {}, [](std::size_t) {}}, blocked_losses);
     std::vector<float> gradient(spec.parameter_count());
-    nn::scatter(runs, blocked.gradient().data(), gradient);
+    each_run([&](const auto& runs, std::uint64_t at) { nn::scatter(runs, blocked.gradient().data() + at, gradient); });
     double difference = 0, squares = 0;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       difference += std::pow(double{gradient[i]} - wanted[i], 2);

@@ -25,6 +25,8 @@ local | --mode local --local-steps 4 | 0.92 |
 local-outer | --mode local --local-steps 8 --outer-lr 0.7 --outer-momentum 0.5 | 0.92 |
 pipeline | --mode pipeline | 0.94 | sync
 pipeline-2 | --mode pipeline --stages 2 | 0.94 | sync
+tensor | --mode tensor | 0.94 |
+tensor-3 | --mode tensor --blocks 3 --assign random | 0.94 |
 "
 
 fact "sync: one node trains" train sync --spawn 1
@@ -60,8 +62,25 @@ fact "local: undisturbed" train undisturbed-local --spawn 1 --epochs 1500 --chec
 fact "local: a node is killed, and the run ends" killed local 1500 --mode local
 fact "local: the same bits" same "$(field params_sha256 local-killed.json)" "$(field params_sha256 undisturbed-local.json)"
 
+fact "tensor: undisturbed" train undisturbed-tensor --spawn 1 --epochs 400 --mode tensor
+fact "tensor: a node is killed, and the run ends" killed tensor 400 --mode tensor
+fact "tensor: the same bits" same "$(field params_sha256 tensor-killed.json)" "$(field params_sha256 undisturbed-tensor.json)"
+
+# resumed: 7 epochs on three nodes, the rest on two
+resumed() { train tensor-half --spawn 3 --epochs 7 --mode tensor && train tensor-half --spawn 2 --epochs 20 --mode tensor; }
+fact "tensor: gone on with on other nodes" resumed
+fact "tensor: is never stopped" same "$(field params_sha256 tensor-half.json)" "$(field params_sha256 tensor-n1.json)"
+fact "tensor: other blocks are another run: 76" exits 76 dl-coord -q --data shards --model "$model" $options \
+  -o tensor-half --epochs 20 --spawn 2 --mode tensor --blocks 4
+
 fact "more stages than layers: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --stages 4
 fact "compression in a pipeline: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --compress int8
 fact "adaptive in a pipeline: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode pipeline --assign adaptive
+fact "tensor without a pair: 64" exits 64 dl-coord -q --data shards --model '# the head alone' -o bad --mode tensor
+fact "more blocks than units: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode tensor --blocks 49
+fact "no blocks: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode tensor --blocks 0
+fact "compression in mode tensor: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode tensor --compress int8
+fact "adaptive in mode tensor: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --mode tensor --assign adaptive
+fact "blocks of another mode: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --blocks 2
 fact "stages of another mode: 64" exits 64 dl-coord -q --data shards --model "$model" -o bad --stages 2
 finish

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -49,6 +50,8 @@ struct Setting {
   std::uint64_t pause_at = UINT64_MAX;      // the last rank asks for a pause in this step
   const Outcome* from = nullptr;            // a state to go on from
   std::vector<std::uint32_t> stages = {};   // pipeline: layers of each
+  std::vector<std::uint32_t> blocks = {};   // tensor: rank of each
+  std::function<void(const std::vector<float>&)> saved = {};  // rank 0 hands on a state
 };
 
 inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting) {
@@ -75,8 +78,8 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
         }
         train::TrainingData data({config.data, true, {}, {}}, config.manifest_sha256, config.hold_out);
         const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner,
-                                .stage_layers = setting.stages};
-        data.hold(mine.shards_of(r));
+                                .stage_layers = setting.stages, .block_owner = setting.blocks};
+        data.hold(mine.shards_read());
         const train::Hooks hooks{
             .wanted_bits =
                 [&] {
@@ -90,6 +93,7 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
             .save =
                 [&](coord::StateReason reason) {
                   ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
+                  if (setting.saved) setting.saved(replica.state());
                 }};
         train::Trainer trainer(
             config, replica, data, mine,

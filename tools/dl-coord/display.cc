@@ -42,6 +42,10 @@ std::string judgement(const Json& event) {
   return out;
 }
 
+std::string predicted(const Json& group) {
+  return fmt::format("{:.3g} ms a step", group.at("predicted_step_seconds").get<double>() * 1e3);
+}
+
 // "layers 0-1 on rank 0 | 2 on rank 1; predicted 0.31 ms a step": the head is the last layer.
 std::string stages_of(const Json& group) {
   const Json& stages = group.at("stages");
@@ -55,7 +59,16 @@ std::string stages_of(const Json& group) {
                        columns > 1 ? fmt::format("-{}", rank + columns - 1) : "");
     layer = end;
   }
-  return out + fmt::format("; predicted {:.3g} ms a step", group.at("predicted_step_seconds").get<double>() * 1e3);
+  return out + "; predicted " + predicted(group);
+}
+
+// "0-3 | 4-7": what each rank has.
+std::string shares_of(const Json& owner, std::uint32_t ranks) {
+  std::string shares;
+  for (std::uint32_t rank = 0; rank < std::min(ranks, 16U); ++rank) {
+    shares += fmt::format("{}{}", rank == 0 ? "" : " | ", ranges_of(owner, rank));
+  }
+  return ranks > 16 ? shares + " | ..." : shares;
 }
 
 }  // namespace
@@ -114,17 +127,13 @@ void Display::tell(const Json& event) {
               text_of(event, "threads"), event.at("threads") == 1 ? "" : "s",
               text_of(event, "kernel"));
   } else if (name == "group") {
-    const Json& owner = event.at("owner");
-    std::string shards;
     const auto nodes = event.at("nodes").get<std::uint32_t>();
-    for (std::uint32_t rank = 0; rank < std::min(nodes, 16U); ++rank) {
-      shards += fmt::format("{}{}", rank == 0 ? "" : " | ", ranges_of(owner, rank));
-    }
-    if (nodes > 16) shards += " | ...";
-    log_.info("generation {} goes on from step {} with {} node{}, shards {}",
-              text_of(event, "generation"), text_of(event, "step"), nodes, nodes == 1 ? "" : "s",
-              shards);
+    const bool blocks = event.contains("blocks");
+    log_.info("generation {} goes on from step {} with {} node{}, {} {}", text_of(event, "generation"),
+              text_of(event, "step"), nodes, nodes == 1 ? "" : "s", blocks ? "blocks" : "shards",
+              shares_of(event.at(blocks ? "blocks" : "owner"), nodes));
     if (event.contains("stages")) log_.info("{}", stages_of(event));
+    if (blocks) log_.info("all shards on every node; predicted {}", predicted(event));
   } else if (name == "moving") {
     const Json& speeds = event.at("samples_per_second");
     double fastest = 0;
@@ -202,10 +211,11 @@ void Display::live(const coord::Progress& progress) {
 std::string times_of(const Json& nodes) {
   std::string out;
   for (const Json& node : nodes) {
-    out += fmt::format("{:<15}computing {:.3f} s, waiting {:.3f} s, communicating {:.3f} s, {} shard{} ({})\n",
+    const std::string what = node.contains("blocks") ? "block" : "shard", count = text_of(node, (what + "s").c_str());
+    out += fmt::format("{:<15}computing {:.3f} s, waiting {:.3f} s, communicating {:.3f} s, {} {}{} ({})\n",
                        "rank " + text_of(node, "rank"), node.at("busy_seconds").get<double>(),
-                       node.at("wait_seconds").get<double>(), node.at("communicate_seconds").get<double>(),
-                       text_of(node, "shards"), node.at("shards") == 1 ? "" : "s", node_of(node));
+                       node.at("wait_seconds").get<double>(), node.at("communicate_seconds").get<double>(), count,
+                       what, count == "1" ? "" : "s", node_of(node));
   }
   return out;
 }

@@ -6,11 +6,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "nn/blocking.h"
 #include "train/compression.h"
 
 namespace dl::tool {
 
 namespace {
+
+constexpr std::uint64_t kMostBlocks = 256;
 
 // A mode, and the options that no other one knows.
 struct Mode {
@@ -23,12 +26,13 @@ const std::vector<Mode>& modes() {
       {"sync", {}},
       {"local", {"local-steps", "outer-lr", "outer-momentum"}},
       {"pipeline", {"stages"}},
+      {"tensor", {"blocks"}},
   };
   return all;
 }
 
 // Options that belong to a mode of which there may be none here.
-constexpr const char* kBound[] = {"local-steps", "outer-lr", "outer-momentum", "stages"};
+constexpr const char* kBound[] = {"local-steps", "outer-lr", "outer-momentum", "stages", "blocks"};
 
 void check_bound_options(const cli::Given& given, const Mode& mode) {
   for (const char* option : kBound) {
@@ -51,7 +55,8 @@ void add_mode_options(cli::Table& table) {
       .option("local-steps", "H", "local: steps of a shard between two averages", "8")
       .option("outer-lr", "F", "local: of the step to the new average", "1")
       .option("outer-momentum", "F", "local: of that step", "0")
-      .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]");
+      .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]")
+      .option("blocks", "B", "tensor: of the hidden units between two layers", "8");
 }
 
 std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config) {
@@ -84,6 +89,10 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);
   if (spec.outer_momentum >= 1) fail(Exit::usage, "--outer-momentum: {} is not below 1", given.text("outer-momentum"));
+  if (config.mode == "tensor") {
+    spec.blocks = static_cast<std::uint32_t>(given.count("blocks", 1, kMostBlocks));
+    nn::Blocking(config.model_spec(), spec.blocks);  // 64 where the model has nothing to cut
+  }
 }
 
 }  // namespace dl::tool

@@ -267,8 +267,9 @@ Options read_options(const cli::Given& given) {
     config.agreement.groups = std::min(config.agreement.groups, shards);
   }
   o.stages = read_stages(given, config);
-  if (config.mode == "pipeline" && o.assignment == coord::Assignment::adaptive) {
-    fail(Exit::usage, "--assign adaptive: nothing is moved while --mode pipeline trains; balanced deals the shards");
+  if ((config.mode == "pipeline" || config.mode == "tensor") && o.assignment == coord::Assignment::adaptive) {
+    fail(Exit::usage, "--assign adaptive: nothing is moved while --mode {} trains; balanced deals the {}", config.mode,
+         config.mode == "tensor" ? "blocks" : "shards");
   }
   if (config.patience > 0 && o.manifest.validation.empty()) {
     fail(Exit::usage, "--patience needs a validation part, and {} has none (dl-shard --validation)",
@@ -307,7 +308,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };
-  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum"}) {
+  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum", "blocks"}) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', '-');
     out.emplace_back("--" + name, plain(json.at("agreement").at(key)));

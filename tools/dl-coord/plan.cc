@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "data/sampler.h"
+#include "nn/blocking.h"
 #include "train/compression.h"
 
 #ifndef DL_VERSION
@@ -24,6 +25,18 @@ std::vector<coord::LayerCost> layer_costs(const Options& o) {
   return costs;
 }
 
+coord::BlockCosts block_costs(const Options& o) {
+  const nn::Blocking blocking(o.config.model_spec(), o.config.agreement.blocks);
+  const double rows = static_cast<double>(o.config.batch);
+  coord::BlockCosts costs;
+  costs.common_flops = 2 * rows * static_cast<double>(blocking.common_work());
+  for (std::uint32_t b = 0; b < blocking.blocks(); ++b) {
+    costs.flops.push_back(2 * rows * static_cast<double>(blocking.block_work(b)));
+  }
+  for (const std::uint32_t width : blocking.sums()) costs.part_bytes += 4 * rows * width;
+  return costs;
+}
+
 }  // namespace
 
 coord::Plan plan_of(const Options& o, const RunDirectory& run) {
@@ -38,6 +51,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.units = train::shards_together(o.config, static_cast<std::uint32_t>(o.manifest.shards.size()));
   if (o.config.mode == "pipeline") plan.layers = layer_costs(o);
   plan.stages = o.stages;
+  if (o.config.mode == "tensor") plan.blocks = block_costs(o);
   plan.assignment = o.assignment;
   plan.steps_per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
   plan.total_steps = o.config.schedule.total;
