@@ -41,7 +41,7 @@ Tls::Tls(Tcp::socket socket, std::shared_ptr<const Key> key, Side side)
     : socket_(std::move(socket)), key_(std::move(key)), side_(side), in_(kMostGreeting) {
   error_code ignored;  // a peer that is already gone shows in the first read
   socket_.non_blocking(true, ignored);
-  socket_.set_option(Tcp::no_delay(true), ignored);
+  tune(socket_);
 }
 
 Tls::~Tls() { close(); }
