@@ -8,6 +8,8 @@ namespace dl::comm {
 namespace {
 
 constexpr std::uint64_t kLine = 16;  // floats in a cache line
+// A slice goes to one peer while the others wait for theirs: the more peers, the shorter, down to this part.
+constexpr std::uint32_t kMostSharing = 4;
 
 // Cut number i of [0, size) into `count` runs of whole lines.
 std::uint64_t cut(std::uint64_t size, std::uint64_t count, std::uint64_t i) {
@@ -20,8 +22,8 @@ std::uint64_t cut(std::uint64_t size, std::uint64_t count, std::uint64_t i) {
 Layout::Layout(const SumPlan& plan, const TcpTuning& tuning) : ranks_(plan.ranks()) {
   std::uint64_t parts = 0;
   for (const auto& of_rank : plan.parts_of_rank) parts += of_rank.size();
-  const std::uint64_t most =
-      std::max<std::uint64_t>(tuning.piece_bytes / sizeof(float), kLine) * ranks_;
+  slice_bytes_ = tuning.piece_bytes / std::clamp(ranks_ - 1, 1U, kMostSharing);
+  const std::uint64_t most = std::max<std::uint64_t>(slice_bytes_ / sizeof(float), kLine) * ranks_;
   for (std::uint32_t b = 0; b < plan.buckets.size(); ++b) {
     first_.push_back(static_cast<std::uint32_t>(pieces_.size()));
     const auto [begin, end] = plan.buckets[b];

@@ -42,10 +42,13 @@ class Layout {
 
   // What `rank` adds of a two-round piece: whole lines of 16 floats of it, but for the end.
   Slice slice(const Piece& piece, std::uint32_t rank) const;
+  // At most, of a slice of a piece.
+  std::uint64_t slice_bytes() const { return slice_bytes_; }
   std::uint32_t ranks() const { return ranks_; }
 
  private:
   std::uint32_t ranks_;
+  std::uint64_t slice_bytes_ = 0;
   std::vector<Piece> pieces_;
   std::vector<std::uint32_t> first_;
 };

@@ -43,7 +43,7 @@ enum class Transport { automatic, tcp };
 
 struct TcpTuning {
   std::uint64_t one_round_bytes = 64 * 1024;  // buckets whose parts are together at most this long
-  std::uint64_t piece_bytes = 256 * 1024;     // of a slice
+  std::uint64_t piece_bytes = 192 * 1024;     // of a slice between two ranks; shorter where there are more
 };
 
 // A node's port for its peers, for the node's life, and the groups that it is in, one after the other.

@@ -20,6 +20,7 @@ TcpRounds::TcpRounds(net::Loop& loop, const MeshGroup& group, const SumPlan& pla
       sum_(plan.shards, parts_.ranges()),
       record_bytes_(plan.record_bytes),
       message_bytes_(plan.message_bytes),
+      under_way_most_(2 * layout_.slice_bytes()),
       vectors_(own_parts() + 1, plan.size()),
       staging_(layout_, parts_, group.rank),
       peers_(plan.ranks()),
@@ -256,6 +257,7 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
   Peer& peer = peers_[rank];
   peer.connection.reset();
   peer.lost = reason;
+  under_way_ -= std::exchange(peer.under_way, 0);
   bool missing = false;
   {
     const std::lock_guard lock(mutex_);
@@ -269,6 +271,7 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
 }
 
 void TcpRounds::drop_all() {
+  queue_.clear();
   for (Peer& peer : peers_) {
     if (!peer.connection) continue;
     peer.connection->drop();

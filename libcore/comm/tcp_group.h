@@ -4,6 +4,8 @@
 #pragma once
 
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -58,7 +60,17 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
     std::vector<std::uint64_t> parts;    // by piece: rounds whose parts are here
     std::vector<std::uint64_t> results;  // by piece: rounds whose total is here
     std::uint64_t totals_to_send = 0;    // of the buckets that are begun
+    std::size_t under_way = 0;           // bytes of frames that the connection has and the system has not
     Message coming;                      // the message that is being read
+  };
+  // A frame of a bucket that waits for its turn.
+  struct Outgoing {
+    std::uint32_t to = 0;
+    net::Type type = net::Type::part;
+    std::uint64_t number = 0;
+    std::vector<ByteView> pieces;
+    std::size_t bytes = 0;
+    std::function<void()> sent;
   };
   struct BucketState {
     std::uint64_t started = 0;   // rounds
@@ -69,6 +81,9 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void take_inbox();
   void begin(std::size_t bucket);
   void send_parts(std::uint32_t piece);
+  std::uint32_t after(std::uint32_t steps) const { return (group_.rank + steps) % layout_.ranks(); }
+  void queue(Outgoing frame);
+  void send_queued();
   void send_record();
   bool abort_if_lost();
   std::span<std::byte> place(std::uint32_t from, const net::Header& header);
@@ -95,7 +110,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   const Layout layout_;
   const TreeSum sum_;
   const std::uint32_t record_bytes_;
-  const std::uint64_t message_bytes_;
+  const std::uint64_t message_bytes_, under_way_most_;
   const std::shared_ptr<Alarm> alarm_ = std::make_shared<Alarm>();
   const Vectors vectors_;  // the own parts, then the result
   MessageQueue messages_;  // that have come
@@ -108,6 +123,8 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::vector<float> outgoing_;       // own parts of one-round pieces, two rounds side by side
   std::vector<std::uint64_t> outgoing_at_;
   std::vector<const float*> operands_;
+  std::deque<Outgoing> queue_;
+  std::size_t under_way_ = 0;         // bytes, of all peers
   std::uint64_t record_round_ = 0;    // of the own record that was sent
   std::uint64_t gather_call_ = 0;     // that we are in, or were in last
   bool over_ = false;

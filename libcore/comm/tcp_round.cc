@@ -113,18 +113,50 @@ void TcpRounds::send_parts(std::uint32_t p) {
     }
     pieces.push_back(std::as_bytes(std::span(copy, size)));
   }
-  for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+  const std::uint64_t number = frame_number(bucket.started, p);
+  for (std::uint32_t step = 1; step < peers_.size(); ++step) {
+    const std::uint32_t rank = after(step);
     if (!peers_[rank].connection) continue;
-    if (!piece.one_round) {
-      const Slice slice = layout_.slice(piece, rank);
-      if (slice.size() == 0) continue;
-      pieces.clear();
-      for (std::size_t i = 0; i < own_parts(); ++i) {
-        pieces.push_back(std::as_bytes(vectors_[i].subspan(slice.begin, slice.size())));
-      }
+    if (piece.one_round) {
+      peers_[rank].connection->send_bulk(Type::part, group_.generation, number, pieces);
+      continue;
     }
-    peers_[rank].connection->send_bulk(Type::part, group_.generation,
-                                       frame_number(bucket.started, p), pieces);
+    const Slice slice = layout_.slice(piece, rank);
+    if (slice.size() == 0) continue;
+    Outgoing frame{rank, Type::part, number, {}, 0, {}};
+    for (std::size_t i = 0; i < own_parts(); ++i) {
+      frame.pieces.push_back(std::as_bytes(vectors_[i].subspan(slice.begin, slice.size())));
+      frame.bytes += frame.pieces.back().size();
+    }
+    queue(std::move(frame));
+  }
+}
+
+void TcpRounds::queue(Outgoing frame) {
+  queue_.push_back(std::move(frame));
+  send_queued();
+}
+
+// In the order in which they were queued, and little at a time: so a rank sends to one peer after the
+// other, each to another one, and nobody's link is shared by many while others are idle.
+void TcpRounds::send_queued() {
+  while (!queue_.empty() && under_way_ <= under_way_most_) {
+    Outgoing frame = std::move(queue_.front());
+    queue_.pop_front();
+    Peer& peer = peers_[frame.to];
+    if (!peer.connection) continue;
+    under_way_ += frame.bytes;
+    peer.under_way += frame.bytes;
+    peer.connection->send_bulk(
+        frame.type, group_.generation, frame.number, frame.pieces,
+        [weak = weak_from_this(), to = frame.to, bytes = frame.bytes, sent = std::move(frame.sent)] {
+          const auto self = weak.lock();
+          if (!self || self->over_) return;
+          self->under_way_ -= bytes;
+          self->peers_[to].under_way -= bytes;
+          if (sent) sent();
+          self->send_queued();
+        });
   }
 }
 
@@ -222,16 +254,18 @@ void TcpRounds::add_if_complete(std::uint32_t p) {
   ++added_[p];
   if (!piece.one_round) {
     const ByteView total = std::as_bytes(std::span(out, slice.size()));
-    for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+    for (std::uint32_t step = 1; step < peers_.size(); ++step) {
+      const std::uint32_t rank = after(step);
       if (!peers_[rank].connection) continue;
-      peers_[rank].connection->send_bulk(
-          Type::result, group_.generation, frame_number(bucket.started, p), std::span(&total, 1),
-          [weak = weak_from_this(), rank, b = piece.bucket] {
-            const auto self = weak.lock();
-            if (!self) return;
-            --self->peers_[rank].totals_to_send;
-            self->one_less(b);
-          });
+      queue({.to = rank,
+             .type = Type::result,
+             .number = frame_number(bucket.started, p),
+             .pieces = {total},
+             .bytes = total.size(),
+             .sent = [this, rank, b = piece.bucket] {
+               --peers_[rank].totals_to_send;
+               one_less(b);
+             }});
     }
   }
   one_less(piece.bucket);

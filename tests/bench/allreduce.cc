@@ -117,9 +117,9 @@ void measure(comm::Mesh& mesh, comm::MeshGroup group, std::uint32_t ranks,
     if (end->result()[floats - 1] != static_cast<float>(ranks)) fail(Exit::bug, "a wrong sum");
     const double bytes = 4.0 * static_cast<double>(floats);
     if (group.rank == 0) {
-      std::printf("dl %s world=%u bytes=%9.0f median %10.1f us  busbw %6.2f GB/s  processor %10.1f us\n",
+      std::printf("dl %s world=%u bytes=%9.0f median %10.1f us  busbw %9.2f MB/s  processor %10.1f us\n",
                   end->transport().c_str(), ranks, bytes,
-                  runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e9, used * 1e6);
+                  runs[2] * 1e6, 2.0 * (ranks - 1) / ranks * bytes / runs[2] / 1e6, used * 1e6);
       std::fflush(stdout);
     }
   }
