@@ -195,6 +195,7 @@ void Client::send(const Paused& message) { conversation_->send(message); }
 void Client::send(const Loaded& message) { conversation_->send(message); }
 void Client::send(const Fetch& message) { conversation_->send(message); }
 void Client::send(const Progress& message) { conversation_->send(message); }
+void Client::send(const Updates& message) { conversation_->send(message); }
 void Client::send(const Pace& message) { conversation_->send(message); }
 void Client::send(const Report& message) { conversation_->send(message); }
 void Client::send(const Done& message) { conversation_->send(message); }

@@ -73,6 +73,7 @@ class Client {
   void send(const Fetch& message);
   void send(const Progress& message);
   void send(const Pace& message);
+  void send(const Updates& message);
   void send(const Report& message);
   void send(const Done& message);
   void send(const Refuse& message);

@@ -157,6 +157,13 @@ void Coordinator::said(NodeId id, const Progress& message) {
   learn_cost();
 }
 
+// Also from a group that breaks: who has this step's state may be the one that the run goes on from.
+void Coordinator::said(NodeId id, const Updates& message) {
+  if (!nodes_.at(id).rank || message.generation != group_generation_) return;
+  stir(id);
+  out_.push_back(action::Append{message});
+}
+
 void Coordinator::said(NodeId id, const Report& message) {
   if (nodes_.at(id).rank != 0U) return;
   stir(id);

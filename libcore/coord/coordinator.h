@@ -45,7 +45,7 @@ struct Arrived {  // a node's Hello, first of all
 };
 struct Said {  // any other message of a node that arrived
   NodeId node = 0;
-  std::variant<Ready, Paused, Loaded, Progress, Pace, Report, Done, Refuse, Goodbye, Heartbeat> message;
+  std::variant<Ready, Paused, Loaded, Progress, Pace, Updates, Report, Done, Refuse, Goodbye, Heartbeat> message;
 };
 struct AtWork {  // a part of its state came, or a part of a file was asked for
   NodeId node = 0;
@@ -110,6 +110,9 @@ struct Write {
   std::uint64_t step = 0;
   StateReason reason = StateReason::asked;
 };
+struct Append {  // to the log of the run, where it follows
+  Updates updates;
+};
 struct Announce {  // one object with "event"
   Json json;
 };
@@ -124,7 +127,7 @@ struct Finish {
 }  // namespace action
 
 using Action = std::variant<action::Send, action::Close, action::Keep, action::Serve,
-                            action::Write, action::Announce, action::Live, action::Finish>;
+                            action::Write, action::Append, action::Announce, action::Live, action::Finish>;
 
 // What follows when a member of the group is lost: the others go on without it, as soon as they are
 // Plan::min_nodes; they wait until they are Plan::nodes again; or the run is saved and ends with 69.
@@ -245,6 +248,7 @@ class Coordinator {
   void said(NodeId id, const Loaded& message);
   void said(NodeId id, const Progress& message);
   void said(NodeId id, const Pace& message);
+  void said(NodeId id, const Updates& message);
   void said(NodeId id, const Report& message);
   void said(NodeId id, const Done& message);
   void said(NodeId id, const Refuse& message);
@@ -303,6 +307,7 @@ class Coordinator {
   std::vector<Action> out_;
   Phase phase_ = Phase::forming;
   std::uint32_t generation_;
+  std::uint32_t group_generation_ = 0;  // of the newest group; generation_ is above it while another one forms
   bool started_ = false;          // there was a group
   std::map<NodeId, Node> nodes_;  // those that said Hello
   std::optional<NodeId> holder_;  // whom SendState went to

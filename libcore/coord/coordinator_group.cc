@@ -215,6 +215,7 @@ void Coordinator::start() {
                                          {"step", step}}});
   }
   phase_ = Phase::running;
+  group_generation_ = generation_;
   started_ = true;
   pause_asked_ = false;
   if (moving_ && moving_->group == group && moving_->paused_ns > 0) {

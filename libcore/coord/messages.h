@@ -180,6 +180,17 @@ struct Pace {
   template <class A> void serialize(A& a, unsigned) { a & generation & step & step_seconds & sum_seconds & ranks; }
 };
 
+// node -> coordinator, mode async: in which order the steps from `first` to `last` were applied, before
+// anything else about them (a Paused at `last`, a state). Every member says the same, so that it is known
+// wherever the state is.
+struct Updates {
+  static constexpr net::Type type = net::Type::updates;
+  std::uint32_t generation = 0;
+  std::uint64_t first = 0, last = 0;
+  Text<1 << 20> record;          // train/round_record.h; opaque here
+  template <class A> void serialize(A& a, unsigned) { a & generation & first & last & record; }
+};
+
 // rank 0 -> coordinator: something worth a line in metrics.jsonl ("first_step", "epoch", ...)
 struct Report {
   static constexpr net::Type type = net::Type::report;

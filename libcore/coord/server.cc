@@ -114,6 +114,7 @@ void Server::hear(NodeId id, net::Type type, ByteView payload) {
     case net::Type::heartbeat: said(decode<Heartbeat>(payload)); break;
     case net::Type::progress: said(decode<Progress>(payload)); break;
     case net::Type::pace: said(decode<Pace>(payload)); break;
+    case net::Type::updates: said(decode<Updates>(payload)); break;
     case net::Type::report: said(decode<Report>(payload)); break;
     case net::Type::ready:
       if (children_) children_->ready(static_cast<pid_t>(peer.pid));
@@ -291,6 +292,20 @@ void Server::act(const action::Serve& action) {
 void Server::act(const action::Write& action) {
   writer_->put(action.reason == StateReason::best ? arrived_ : kept_, action.reason,
                coordinator_->arithmetic());
+}
+
+// What does not follow is no order that anything was applied in: there is a bug, and no replay of this run.
+void Server::act(const action::Append& action) {
+  if (!settings_->append) return;
+  try {
+    settings_->append(action.updates);
+  } catch (const Error& error) {
+    if (error.code() == Exit::io) {
+      not_kept(error.what());
+    } else {
+      tell(event::DataFailed{error.code(), error.what()});
+    }
+  }
 }
 
 void Server::act(const action::Announce& action) {

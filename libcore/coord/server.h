@@ -31,6 +31,7 @@ struct ServerSettings {
   // `now`: the coordinator as it stands right after the event.
   std::function<void(const Json& event, const Coordinator& now)> announce;
   std::function<void(const Progress& progress)> live;
+  std::function<void(const Updates& updates)> append;  // mode async; may be empty
   std::function<void(const Json& status)> status;  // once a second; may be empty
   Writer::Write write;
 };
@@ -89,6 +90,7 @@ class Server {
   void act(const action::Keep& action);
   void act(const action::Serve& action);
   void act(const action::Write& action);
+  void act(const action::Append& action);
   void act(const action::Announce& action);
   void act(const action::Live& action);
   void act(const action::Finish& action);

@@ -53,6 +53,7 @@ std::uint32_t max_length(Type type) {
     case Type::load: return 260 * kKiB;
     case Type::loaded: return 64;
     case Type::pace: return 17 * kKiB;
+    case Type::updates: return kMiB + 64;
     case Type::mesh_hello: return 256;
     case Type::part: return 1024 * kMiB;
     case Type::result: return 1024 * kMiB;

@@ -63,6 +63,7 @@ std::string_view name(Type type) {
     case Type::load: return "load";
     case Type::loaded: return "loaded";
     case Type::pace: return "pace";
+    case Type::updates: return "updates";
     case Type::mesh_hello: return "mesh_hello";
     case Type::part: return "part";
     case Type::result: return "result";

@@ -50,6 +50,7 @@ enum class Type : std::uint8_t {
   load = 20,
   loaded = 21,
   pace = 22,
+  updates = 23,
 
   mesh_hello = 32,
   part = 33,    // raw float32: a rank's partial sums

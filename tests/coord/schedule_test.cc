@@ -268,6 +268,7 @@ class World {
     written_ = step;
   }
   void act(const action::Live&) {}
+  void act(const action::Append&) {}
   void act(const action::Finish& a) {
     finished_ = true;
     code_ = a.code;

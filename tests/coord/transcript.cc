@@ -160,6 +160,16 @@ Event event_of(const std::string& line) {
     for (std::string busy = words.next(); !busy.empty(); busy = words.next()) pace.ranks.push_back({std::stod(busy), 0});
     return event::Said{node, pace};
   }
+  if (verb == "updates") {
+    words.expect("gen");
+    Updates updates;
+    updates.generation = words.number<std::uint32_t>();
+    words.expect("from");
+    updates.first = words.number<std::uint64_t>();
+    words.expect("to");
+    updates.last = words.number<std::uint64_t>();
+    return event::Said{node, updates};
+  }
   if (verb == "progress") {
     words.expect("step");
     Progress progress;
@@ -229,6 +239,9 @@ std::string line_of(const Action& action) {
   if (const auto* serve = std::get_if<action::Serve>(&action)) return fmt::format("serve {}", serve->node);
   if (const auto* write = std::get_if<action::Write>(&action)) {
     return fmt::format("write {} step {}", name_of(write->reason), write->step);
+  }
+  if (const auto* append = std::get_if<action::Append>(&action)) {
+    return fmt::format("append {} to {}", append->updates.first, append->updates.last);
   }
   if (const auto* live = std::get_if<action::Live>(&action)) {
     return fmt::format("live step {}", live->progress.step);

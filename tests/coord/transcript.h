@@ -8,6 +8,7 @@
 //   refuse NODE CODE TEXT           goodbye NODE CODE TEXT          lost NODE REASON
 //   written REASON step S           write-failed CODE TEXT          child CODE TEXT
 //   stop CODE                       checkpoint                      beat NODE [PROGRESS]
+//   updates NODE gen G from A to B
 //   loaded NODE gen G               data-failed CODE TEXT
 //   coming NODE                     (a part of its state, or a wish for a part of a file)
 //   at SECONDS                      (the clock moves on, and ticks)

@@ -155,6 +155,33 @@ written asked step 4
 )");
 }
 
+TEST_CASE("coordinator: in which order updates were applied is logged as every member tells it, before its state counts") {
+  story(plan(), kTwoTrain + R"(updates 1 gen 1 from 0 to 4
+> append 0 to 4
+updates 2 gen 1 from 0 to 4
+> append 0 to 4
+# another generation, and a stranger
+updates 2 gen 2 from 4 to 6
+arrive 3
+> welcome 3 to run
+updates 3 gen 1 from 4 to 6
+# the group breaks; who has told of a round may have its state
+lost 1 connection reset by peer
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":0}
+> pause 2 gen 2
+updates 2 gen 1 from 4 to 9
+> append 4 to 9
+paused 2 gen 2 step 9
+> load 2 gen 2 shards 0 1 2 3
+loaded 2 gen 2
+> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
+> announce {"event":"group","generation":2,"step":9,"nodes":1,"owner":[0,0,0,0]}
+updates 2 gen 1 from 4 to 9
+updates 2 gen 2 from 9 to 12
+> append 9 to 12
+)");
+}
+
 TEST_CASE("coordinator: the silent one is named, unless the silence was our own") {
   story(plan(), kTwoTrain + R"(at 1
 beat 1

@@ -25,7 +25,7 @@ void decode_all(unsigned type, dl::ByteView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dl::coord;
   if (size == 0) return 0;
-  decode_all<Hello, Welcome, Refuse, Ready, Pause, Paused, SendState, StateBegin, StateEnd, Load, Loaded, Fetch, Pace, Start,
+  decode_all<Hello, Welcome, Refuse, Ready, Pause, Paused, SendState, StateBegin, StateEnd, Load, Loaded, Fetch, Pace, Updates, Start,
              Signal, Heartbeat, Progress, Report, Done, Goodbye>(
       data[0], {reinterpret_cast<const std::byte*>(data) + 1, size - 1});
   return 0;

@@ -95,7 +95,7 @@ TEST_CASE("frame: another version is a disagreement, not damage") {
 }
 
 TEST_CASE("frame: unknown types and flags are refused") {
-  for (const std::uint8_t type : {0, 23, 31, 37, 255}) CHECK(read(forged(5, type)) == Exit::data);
+  for (const std::uint8_t type : {0, 24, 31, 37, 255}) CHECK(read(forged(5, type)) == Exit::data);
   CHECK(read(forged(6, 1)) == Exit::data);
   CHECK(read(forged(7, 0x80)) == Exit::data);
 }
