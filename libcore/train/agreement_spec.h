@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -17,6 +18,10 @@ struct AgreementSpec {
   double outer_lr = 1;               // local: of the step from the old average to the new one
   double outer_momentum = 0;         // local: of that step (Nesterov)
   std::uint32_t blocks = 8;          // tensor: of hidden units
+
+  // async: steps that a rank may be ahead of the slowest; none: any number.
+  std::optional<std::uint64_t> max_staleness = 2;
+  double delay_compensation = 0;     // async: lambda of DC-ASGD; 0: none
 
   bool operator==(const AgreementSpec&) const = default;
   Json to_json() const;

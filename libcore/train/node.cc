@@ -274,6 +274,8 @@ class Node {
       log_.error("{}", lost.reason);
       return static_cast<int>(lost.code);
     }
+    // The coordinator may be lost with what it was told of this state's past, and so with its log.
+    if (work_ && work_->config.mode == "async") work_->replica.forget();
     log_.warning("{}: waiting for it, at step {}", lost.reason, paused(0).step);
     stash_.clear();
     loop_.call([this] {
@@ -344,7 +346,6 @@ class Node {
 
   // Control bits for the next step's record. What cannot wait for the end of the step ends the round.
   std::uint32_t wanted_bits() {
-    ++progress_;  // a round may be long
     std::uint32_t bits = 0;
     while (std::optional<coord::Incoming> item = client_->mailbox().try_take()) {
       if (const auto* asked = std::get_if<coord::Signal>(&*item)) {
@@ -376,7 +377,13 @@ class Node {
             },
         .pace = [this](const coord::Pace& pace) { client_->send(pace); },
         .report = [this](const Json& line) { client_->send(coord::Report{dump_line(line)}); },
-        .save = [this](coord::StateReason reason) { send_state(reason); }};
+        .save = [this](coord::StateReason reason) { send_state(reason); },
+        .at_work = [this] { ++progress_; },
+        .updates =
+            [&](std::uint64_t first, std::uint64_t last, const Bytes& record) {
+              const std::string_view text(reinterpret_cast<const char*>(record.data()), record.size());
+              client_->send(coord::Updates{group.generation, first, last, text});
+            }};
     const auto connect = [&](const comm::SumPlan& plan) {
       comm::MeshGroup members{
           .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};

@@ -6,20 +6,25 @@
 
 namespace dl::train {
 
-void RoundTimes::add(double seconds, double busy, double blocked, std::span<const double> busy_before) {
-  const bool known = busy_before.size() > rank_ && rounds_ > 0 &&
-                     std::all_of(busy_before.begin(), busy_before.end(), [](double s) { return std::isfinite(s); });
-  double waited = open_.blocked;
-  if (known) {
-    const double longest = *std::max_element(busy_before.begin(), busy_before.end());
-    waited = std::clamp(longest - open_.busy, 0.0, open_.blocked);
-    steps_.add(busy_before, open_.seconds);
+void RoundTimes::add(std::uint64_t steps, double seconds, double busy, double blocked,
+                     std::span<const double> busy_before) {
+  if (open_) {
+    double waited = open_->blocked;
+    const bool known = busy_before.size() > rank_ &&
+                       std::all_of(busy_before.begin(), busy_before.end(), [](double s) { return std::isfinite(s); });
+    if (known) {
+      const double longest = *std::max_element(busy_before.begin(), busy_before.end());
+      waited = std::clamp(longest - open_->busy, 0.0, open_->blocked);
+      std::vector<double> of_step(busy_before.begin(), busy_before.end());
+      for (double& s : of_step) s /= open_->steps;
+      steps_.add(of_step, open_->seconds / open_->steps);
+    }
+    waiting_ += waited;
+    communicating_ += open_->blocked - waited;
+    steps_done_ += open_->steps;
   }
-  waiting_ += waited;
-  communicating_ += open_.blocked - waited;
   busy_ += busy;
-  rounds_ += 1;
-  open_ = {seconds, busy, blocked};
+  open_ = {static_cast<double>(steps), seconds, busy, blocked};
 }
 
 std::optional<coord::Pace> RoundTimes::news(std::uint32_t generation, std::uint64_t step) {
@@ -29,7 +34,7 @@ std::optional<coord::Pace> RoundTimes::news(std::uint32_t generation, std::uint6
   pace.generation = generation;
   pace.step = step;
   pace.step_seconds = estimate->step.seconds;
-  pace.sum_seconds = communicating_ / std::max(1.0, rounds_ - 1);
+  pace.sum_seconds = communicating_ / std::max(1.0, steps_done_);
   for (const auto& [seconds, error] : estimate->busy) pace.ranks.push_back({seconds, error});
   return pace;
 }

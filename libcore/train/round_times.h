@@ -18,12 +18,12 @@ class RoundTimes {
  public:
   RoundTimes(std::uint32_t rank, std::uint32_t ranks) : rank_(rank), steps_(ranks) {}
 
-  // A round that took `seconds`, computing for `busy` of them and held up for `blocked`. `busy_before`:
-  // what every rank computed in the round before; empty or NaN where that is not known.
-  void add(double seconds, double busy, double blocked, std::span<const double> busy_before);
+  // A round of so many steps that took `seconds`, computing for `busy` of them and held up for `blocked`.
+  // `busy_before`: what every rank computed in the round before; empty or NaN where that is not known.
+  void add(std::uint64_t steps, double seconds, double busy, double blocked, std::span<const double> busy_before);
 
   double busy() const { return busy_; }
-  double waiting() const { return waiting_ + open_.blocked; }
+  double waiting() const { return waiting_ + (open_ ? open_->blocked : 0); }
   double communicating() const { return communicating_; }
 
   // What rank 0 tells the coordinator, where there is something new.
@@ -31,13 +31,13 @@ class RoundTimes {
 
  private:
   struct Round {
-    double seconds = 0, busy = 0, blocked = 0;
+    double steps = 1, seconds = 0, busy = 0, blocked = 0;
   };
   std::uint32_t rank_;
   coord::StepTimes steps_;
-  Round open_;  // the newest, not yet taken apart
+  std::optional<Round> open_;  // the newest, not yet taken apart
   double busy_ = 0, waiting_ = 0, communicating_ = 0;
-  double rounds_ = 0;
+  double steps_done_ = 0;  // of rounds taken apart
 };
 
 }  // namespace dl::train

@@ -73,6 +73,7 @@ Json RunConfig::to_json() const {
   if (hold_out) json["hold_out"] = *hold_out;
   if (!refit_of.empty()) json["refit_of"] = refit_of;
   if (!init_sha256.empty()) json["init_sha256"] = init_sha256;
+  if (!replay.empty()) json["replay"] = replay;
   return json;
 }
 
@@ -101,6 +102,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .hold_out = std::nullopt,
                    .refit_of = o.has("refit_of") ? o.text("refit_of") : "",
                    .init_sha256 = o.has("init_sha256") ? o.text("init_sha256") : "",
+                   .replay = o.has("replay") ? o.text("replay") : "",
                    .patience = o.count("patience")};
   if (o.has("hold_out")) config.hold_out = static_cast<std::uint32_t>(o.count("hold_out", UINT32_MAX));
   if (config.batch == 0) fail(Exit::data, "{}: a batch of 0 samples", what);

@@ -24,7 +24,7 @@ struct RunConfig {
   std::uint64_t batch = 256;    // samples of a step, over all shards
   std::uint64_t epochs = 0;     // 0: `steps` decides
   std::uint64_t steps = 0;      // 0: `epochs` decides
-  std::string mode = "sync";    // or local, pipeline, tensor
+  std::string mode = "sync";    // or async, local, pipeline, tensor
   AgreementSpec agreement;
   std::string arithmetic = "defined";  // or "openblas"
   optim::OptimizerSpec optimizer;
@@ -36,6 +36,7 @@ struct RunConfig {
   // The manifest that `data` was made of, without shard `hold_out` and scaled anew (data::refit); empty: none.
   std::string refit_of;
   std::string init_sha256;             // of the parameters that the run begins with; empty: the seed's
+  std::string replay;                  // the log of updates to go by (train/replay.h); empty: train
   std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
 
   Json to_json() const;

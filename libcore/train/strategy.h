@@ -27,6 +27,11 @@ struct Seat {
   std::function<std::unique_ptr<comm::Communicator>(const comm::SumPlan& plan)> connect;
   // coord::Signal bits to ask the group for. Throws RoundAborted where the round is not worth its end.
   std::function<std::uint32_t()> wanted_bits;
+  // For rounds of many steps: work has moved on. May be empty.
+  std::function<void()> at_work;
+  // Async: in which order these steps were applied (train/round_record.h); before anything else is told of
+  // them. May be empty.
+  std::function<void(std::uint64_t first, std::uint64_t last, const Bytes& record)> updates;
 };
 
 // What a round did; the same on every rank but for the times.

@@ -62,7 +62,7 @@ RoundTotals Trainer::State::round() {
   const std::int64_t begin = monotonic_ns();
   const RoundTotals totals = strategy->round(until_border());
   const double seconds = seconds_between(begin, monotonic_ns());
-  times.add(seconds, totals.busy, totals.wait, totals.busy_before);
+  times.add(totals.steps, seconds, totals.busy, totals.wait, totals.busy_before);
   ahead.seconds += seconds;
   ahead.step += totals.steps;
   ahead.samples += totals.samples;
@@ -139,7 +139,8 @@ Trainer::Trainer(const RunConfig& config, Replica& replica, TrainingData& data, 
                  const MakeCommunicator& make_communicator, const Hooks& hooks)
     : state_(std::make_unique<State>(config, replica, data, group, hooks)) {
   State& s = *state_;
-  s.strategy = make_strategy({s.config, s.replica, s.data, s.group, make_communicator, hooks.wanted_bits});
+  s.strategy = make_strategy({s.config, s.replica, s.data, s.group, make_communicator, hooks.wanted_bits,
+                              hooks.at_work, hooks.updates});
 }
 
 Trainer::~Trainer() = default;

@@ -21,6 +21,9 @@ struct Hooks {
   std::function<void(const coord::Pace&)> pace;           // rank 0 only, when it has changed; may be empty
   std::function<void(const Json&)> report;                // rank 0 only
   std::function<void(coord::StateReason)> save;           // rank 0 only: take the replica's state now
+  // Seat's, and as there; every rank.
+  std::function<void()> at_work = {};
+  std::function<void(std::uint64_t first, std::uint64_t last, const Bytes& record)> updates = {};
 };
 
 // Runs from the replica's step until the run is complete, has stopped early, or the group agreed to

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "train/async_plan.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace dl::train {
+
+namespace {
+
+constexpr std::uint64_t kMostSteps = 4096;  // of a round
+
+}  // namespace
+
+std::vector<Unit> units_of(const Group& group) {
+  const auto shards = static_cast<std::uint32_t>(group.owner.size());
+  std::vector<Unit> units;
+  for (std::uint32_t r = 0; r < group.size; ++r) {
+    for (const ShardRange& part : maximal_subtrees(shards, group.shards_of(r))) units.push_back({part, r});
+  }
+  return units;
+}
+
+std::vector<std::uint32_t> units_at(const std::vector<Unit>& units, std::uint32_t rank) {
+  std::vector<std::uint32_t> out;
+  for (std::uint32_t u = 0; u < units.size(); ++u) {
+    if (units[u].rank == rank) out.push_back(u);
+  }
+  return out;
+}
+
+std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::uint32_t parts) {
+  std::vector<nn::ElementRange> out;
+  for (std::uint32_t p = 0; p < parts; ++p) out.push_back(part_range(elements, parts, p));
+  return out;
+}
+
+UpdateRule update_rule(const RunConfig& config, std::uint64_t samples, std::vector<Unit> units, std::uint32_t shards) {
+  UpdateRule rule{config.optimizer, config.schedule, config.agreement.delay_compensation, shards, std::move(units)};
+  rule.schedule.total = config.total_steps(samples);
+  return rule;
+}
+
+PartOwner own_part(const UpdateRule& rule, Replica& replica, nn::ElementRange range) {
+  const auto cut = [&](std::span<const float> whole) { return whole.subspan(range.begin, range.end - range.begin); };
+  std::vector<std::span<const float>> slots;
+  for (std::size_t i = 0; i < replica.slots(); ++i) slots.push_back(cut(replica.slot(i)));
+  return {rule, replica.step(), cut(replica.model().parameters()), slots};
+}
+
+comm::SumPlan message_plan(const Group& group, std::uint64_t elements, std::uint64_t head) {
+  comm::SumPlan plan = group.sum_plan({});
+  std::uint64_t longest = 0;
+  for (const nn::ElementRange& part : parts_of(elements, group.size)) {
+    longest = std::max(longest, part.end - part.begin);
+  }
+  plan.message_bytes = head + longest * sizeof(float);
+  return plan;
+}
+
+std::uint64_t most_round_steps(std::uint64_t units, std::uint64_t ranks) {
+  const std::uint64_t of_step = 16 * units + 8 * ranks * ranks + 4 * units * ranks;
+  const std::uint64_t head = 64 + 10 * units;
+  const std::uint64_t steps = head < kMostRecordBytes ? (kMostRecordBytes - head) / of_step : 0;
+  if (steps == 0) {
+    fail(Exit::usage, "--mode async: {} pieces of the tree of shards on {} nodes are too many for the log; fewer "
+                      "nodes, or --assign balanced", units, ranks);
+  }
+  return std::min(steps, kMostSteps);
+}
+
+}  // namespace dl::train

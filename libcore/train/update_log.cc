@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+#include "train/update_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/directory.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace dl::train {
+
+namespace {
+
+constexpr std::string_view kMagic = "dlupdate";
+constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kMostRunId = 64;
+constexpr std::size_t kLength = 4, kChecksum = 4;
+constexpr std::size_t kFixedHead = 16;  // before the run's name
+
+Bytes head_of(const std::string& run_id) {
+  Bytes head;
+  put_text(head, kMagic);
+  put(head, kVersion);
+  put(head, static_cast<std::uint32_t>(run_id.size()));
+  put_text(head, run_id);
+  put(head, crc32c(head));
+  return head;
+}
+
+// Of a record with its length, behind bytes whose checksum is `before`.
+Bytes framed(ByteView record, std::uint32_t before) {
+  Bytes bytes;
+  put(bytes, static_cast<std::uint32_t>(record.size()));
+  bytes.insert(bytes.end(), record.begin(), record.end());
+  put(bytes, crc32c(bytes, before));
+  return bytes;
+}
+
+MappedFile opened(const fs::path& path) {
+  std::error_code none;
+  if (fs::exists(path, none)) return MappedFile(path);
+  fail(Exit::no_input, "{}: there is no such file; without it the run can be neither replayed nor gone on with (a new "
+                       "one can begin with its parameters: --init)", path.string());
+}
+
+void check_run(const fs::path& path, const UpdateReader& reader, const std::string& run_id) {
+  if (reader.run_id() == run_id) return;
+  fail(Exit::disagree, "{}: it is of run {}, and this is run {}", path.string(), shown(reader.run_id()), run_id);
+}
+
+}  // namespace
+
+UpdateReader::UpdateReader(const fs::path& path) : file_(opened(path)), name_(path.string()) {
+  const ByteView bytes = file_.bytes();
+  const std::string what = name_ + ": header";
+  ByteReader in(bytes, what);
+  if (bytes.size() < kMagic.size() || in.text(kMagic.size()) != kMagic) {
+    fail(Exit::data, "{}: this is no log of updates", name_);
+  }
+  if (const auto version = in.get<std::uint32_t>(); version != kVersion) {
+    fail(Exit::disagree, "{}: its format is version {}, and this is version {}", name_, version, kVersion);
+  }
+  const auto length = in.get<std::uint32_t>();
+  if (length > kMostRunId) fail(Exit::data, "{}: a run's name of {} bytes, and {} may be", what, length, kMostRunId);
+  run_id_ = in.text(length);
+  const std::uint32_t wanted = crc32c(bytes.first(kFixedHead + length));
+  if (in.get<std::uint32_t>() != wanted) fail(Exit::data, "{}: a wrong checksum", what);
+  at_ = in.offset();
+  crc_ = crc32c(bytes.first(at_));
+}
+
+std::optional<RoundRecord> UpdateReader::next() {
+  const ByteView rest = file_.bytes().subspan(at_);
+  if (rest.empty()) return std::nullopt;
+  const std::string what = fmt::format("{}: the record at byte {}", name_, at_);
+  ByteReader in(rest, what);
+  const auto length = in.get<std::uint32_t>();
+  if (length > kMostRecordBytes) fail(Exit::data, "{} has {} bytes, and {} may be", what, length, kMostRecordBytes);
+  const ByteView payload = in.take(length);
+  const std::uint32_t wanted = crc32c(rest.first(kLength + length), crc_);
+  if (in.get<std::uint32_t>() != wanted) fail(Exit::data, "{} has a wrong checksum", what);
+  RoundRecord record = RoundRecord::decode(payload, what);
+  if (record.first != step_) fail(Exit::data, "{} begins at step {}, and {} is due", what, record.first, step_);
+  crc_ = crc32c(rest.first(in.offset()), crc_);
+  at_ += in.offset();
+  step_ = record.last;
+  return record;
+}
+
+void UpdateReader::pass_to(std::uint64_t step) {
+  while (step_ < step && next()) {
+  }
+  if (step_ == step) return;
+  if (step_ < step) fail(Exit::data, "{}: it ends at step {}, and the run is at step {}", name_, step_, step);
+  fail(Exit::data, "{}: a round ends at step {}, none at step {}, where the run is", name_, step_, step);
+}
+
+void check_updates(const fs::path& path, const std::string& run_id, std::uint32_t shards, std::uint64_t step) {
+  UpdateReader reader(path);
+  check_run(path, reader, run_id);
+  while (reader.step() < step) {
+    const std::uint64_t offset = reader.offset();
+    const auto record = reader.next();
+    if (record && record->shards != shards) {
+      fail(Exit::data, "{}: the record at byte {} is of {} shards, and the run has {}", path.string(), offset,
+           record->shards, shards);
+    }
+    if (!record) break;
+  }
+  reader.pass_to(step);
+}
+
+UpdateLog::UpdateLog(fs::path path, const std::string& run_id, std::uint64_t step) : path_(std::move(path)) {
+  std::optional<UpdateReader> before;
+  if (step > 0) {
+    before.emplace(path_);
+    check_run(path_, *before, run_id);
+  }
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_errno(Exit::cannot_create, errno, path_.string());
+  try {
+    if (before) {
+      cut_behind(*before, step);
+    } else {
+      begin(run_id);
+    }
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+UpdateLog::~UpdateLog() { ::close(fd_); }
+
+void UpdateLog::begin(const std::string& run_id) {
+  const Bytes head = head_of(run_id);
+  if (::ftruncate(fd_, 0) != 0) fail_errno(Exit::io, errno, path_.string() + ": truncate");
+  const ssize_t n = ::write(fd_, head.data(), head.size());
+  if (n != static_cast<ssize_t>(head.size())) fail_errno(Exit::io, n < 0 ? errno : ENOSPC, path_.string() + ": write");
+  bytes_ = head.size();
+  crc_ = crc32c(head);
+  synced_ = false;
+  sync_directory(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+void UpdateLog::cut_behind(UpdateReader& reader, std::uint64_t step) {
+  reader.pass_to(step);
+  if (::ftruncate(fd_, static_cast<off_t>(reader.offset())) != 0) {
+    fail_errno(Exit::io, errno, path_.string() + ": truncate");
+  }
+  told_ = step;
+  bytes_ = reader.offset();
+  crc_ = reader.checksum();
+  synced_ = false;
+}
+
+void UpdateLog::go_on_from(std::uint64_t step) {
+  const std::lock_guard lock(mutex_);
+  while (!owed_.empty() && owed_.back().last > step) owed_.pop_back();
+  if (step == (owed_.empty() ? told_ : owed_.back().last)) {
+    told_ = step;
+    return;
+  }
+  owed_.clear();
+  UpdateReader reader(path_);
+  cut_behind(reader, step);
+}
+
+void UpdateLog::append(std::uint64_t first, std::uint64_t last, ByteView record) {
+  const std::lock_guard lock(mutex_);
+  if (last <= told_) return;
+  const std::string what = fmt::format("{}: a record of steps {} to {}", path_.string(), first, last);
+  const RoundRecord round = RoundRecord::decode(record, what);
+  if (round.first != first || round.last != last) fail(Exit::data, "{} says that it is of others", what);
+  if (first != told_) fail(Exit::data, "{} does not follow step {}", what, told_);
+  told_ = last;
+  owed_.push_back({last, {record.begin(), record.end()}});
+  write_owed();
+}
+
+void UpdateLog::write_owed() {
+  if (failed_) fail(Exit::io, "{}: it could not be synchronised before", path_.string());
+  for (; !owed_.empty(); owed_.pop_front()) {
+    const Bytes bytes = framed(owed_.front().record, crc_);
+    for (std::size_t at = 0; at < bytes.size();) {
+      const ssize_t n = ::write(fd_, bytes.data() + at, bytes.size() - at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n > 0) {
+        at += static_cast<std::size_t>(n);
+        continue;
+      }
+      const int error_number = n < 0 ? errno : ENOSPC;
+      if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) failed_ = true;
+      fail_errno(Exit::io, error_number, path_.string() + ": write");
+    }
+    synced_ = false;
+    bytes_ += bytes.size();
+    crc_ = crc32c(bytes, crc_);
+  }
+}
+
+void UpdateLog::sync() {
+  const std::lock_guard lock(mutex_);
+  write_owed();
+  if (synced_) return;
+  if (::fsync(fd_) != 0) {
+    failed_ = true;
+    fail_errno(Exit::io, errno, path_.string() + ": fsync");
+  }
+  synced_ = true;
+}
+
+}  // namespace dl::train

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// RUN/updates.log: in which order an asynchronous run applied what, round after round, so that it can be done
+// again (dl-updates(5) has the bytes). No linear algebra here.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "train/round_record.h"
+
+namespace dl::train {
+
+inline constexpr const char* kUpdateLogName = "updates.log";
+
+// Reads from front to back. 66 where there is no file, 65 where it is damaged or none of these, 76 where it is
+// of another version. What stands behind the record that was read last is not looked at.
+class UpdateReader {
+ public:
+  explicit UpdateReader(const fs::path& path);
+
+  const std::string& run_id() const { return run_id_; }
+  std::uint64_t step() const { return step_; }      // the run is known up to here
+  std::uint64_t offset() const { return at_; }      // of what follows in the file
+  std::uint32_t checksum() const { return crc_; }   // of everything before
+  // The round that begins at step(); nothing at the end of the file. 65 where it is damaged, cut short, or
+  // begins elsewhere.
+  std::optional<RoundRecord> next();
+  // Reads until a round ends at this step; 65 where none does.
+  void pass_to(std::uint64_t step);
+
+ private:
+  MappedFile file_;
+  std::string name_, run_id_;
+  std::uint64_t step_ = 0, at_ = 0;
+  std::uint32_t crc_ = 0;
+};
+
+// Whether a run of so many shards can be done again up to this step by the log at `path`: 66, 65 or 76 where it
+// cannot.
+void check_updates(const fs::path& path, const std::string& run_id, std::uint32_t shards, std::uint64_t step);
+
+// The end that grows. Owned by dl-coord under the run's lock; any of its threads may call.
+//
+// A checkpoint of step k may be committed when sync() has returned after the record that ends at k came. So the
+// log is never shorter than a checkpoint; it may be longer, and is cut when the run goes on from there.
+class UpdateLog {
+ public:
+  // For a run that goes on from this step: at 0 a new file (73 where it cannot be), else that of the same run
+  // (66: none, 76: another one's), cut behind that step. 65 where no record ends there.
+  UpdateLog(fs::path path, const std::string& run_id, std::uint64_t step);
+  ~UpdateLog();
+  UpdateLog(const UpdateLog&) = delete;
+  UpdateLog& operator=(const UpdateLog&) = delete;
+
+  // A new group goes on from this step: what was logged behind it did not happen. 65 where no record ends there.
+  void go_on_from(std::uint64_t step);
+  // The next round, as RoundRecord::encode gives it; one that is there already is passed over, since every node
+  // tells. 65 where it is none, or does not follow. 74 where the disk is full: then it is written before the
+  // next one.
+  void append(std::uint64_t first, std::uint64_t last, ByteView record);
+  // Everything that was appended is on the disk when this returns; 74 where it cannot be. Once it was fsync that
+  // failed, nothing more is written.
+  void sync();
+
+ private:
+  struct Owed {
+    std::uint64_t last;
+    Bytes record;
+  };
+  void begin(const std::string& run_id);
+  void cut_behind(UpdateReader& reader, std::uint64_t step);
+  void write_owed();
+
+  const fs::path path_;
+  std::mutex mutex_;
+  std::deque<Owed> owed_;        // what the disk had no room for
+  std::uint64_t told_ = 0;       // the step up to which rounds were appended, owed ones included
+  std::uint64_t bytes_ = 0;      // of the file
+  std::uint32_t crc_ = 0;        // of them
+  bool synced_ = true, failed_ = false;
+  int fd_ = -1;
+};
+
+}  // namespace dl::train
