@@ -31,7 +31,7 @@ lint() {
 
 references() {
   local page reference file fact expected
-  expected="dl-checkpoint.5 dl-coord.1 dl-eval.1 dl-ledger.5 dl-manifest.5 dl-model.5 dl-node.1 dl-protocol.7 dl-shard.1 dl-shard.5 dl.7"
+  expected="dl-checkpoint.5 dl-coord.1 dl-eval.1 dl-ledger.5 dl-manifest.5 dl-model.5 dl-node.1 dl-protocol.7 dl-shard.1 dl-shard.5 dl-updates.5 dl.7"
   [ "$(cd man && echo *.[1-9])" = "$expected" ] || complain "man/ has $(cd man && echo *.[1-9]), not $expected"
   for page in man/*.[1-9]; do
     grep -q "'$(basename "$page")'" man/meson.build || complain "$page is not installed by man/meson.build"

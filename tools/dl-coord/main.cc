@@ -7,9 +7,11 @@
 #include "ledger.h"
 #include "options.h"
 #include "plan.h"
+#include "replay.h"
 #include "run_directory.h"
 #include "status.h"
 #include "train/run_record.h"
+#include "train/update_log.h"
 
 using namespace dl;
 using namespace dl::tool;
@@ -77,13 +79,20 @@ Exit run_training(Options o, const Log& log) {
   checkpoint::Store store(run.path(), o.keep);
   train::RunRecord record{run.run_id(), o.config, o.manifest.schema.to_json(), o.config.arithmetic};
   coord::ServerSettings settings;
-  settings.plan = plan_of(o, run);
+  settings.plan = plan_of(o, run.run_id(), run.generation() + 1);
   settings.files = files_of(o);
   settings.state_floats = record.state_floats();
   settings.deadline_ns = o.deadline_ns;
   if (run.begun_before()) resume(run, store, record, settings, log);
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   begin_ledger(run.ledger(), o, record, settings);
+  std::optional<train::UpdateLog> updates;
+  if (o.config.mode == "async") {
+    updates.emplace(run.path() / train::kUpdateLogName, run.run_id(), settings.kept ? settings.kept->step : 0);
+    settings.append = [&](const coord::Updates& told) {
+      updates->append(told.first, told.last, as_bytes_of(std::string_view(told.record)));
+    };
+  }
   // What one of them cannot do (the disk is full) keeps no other from its part.
   settings.announce = [&](const Json& event, const coord::Coordinator& now) {
     std::optional<Error> failure;
@@ -100,6 +109,7 @@ Exit run_training(Options o, const Log& log) {
       if (event.at("event") == "group") run.begin_generation(event.at("generation").get<std::uint32_t>());
       if (event.at("event") == "done") run.finish(event);
     });
+    part([&] { if (updates && event.at("event") == "group") updates->go_on_from(event.at("step").get<std::uint64_t>()); });
     part([&] { display.event(event); });
     if (failure) throw *failure;
   };
@@ -108,6 +118,7 @@ Exit run_training(Options o, const Log& log) {
   settings.write = [&](const coord::State& state, coord::StateReason reason, const std::string& arithmetic) {
     train::RunRecord now = record;
     now.arithmetic = arithmetic;
+    if (updates) updates->sync();  // before what can only be done again by it
     const checkpoint::Checkpoint made = train::to_checkpoint(now, state.cursor, state.values);
     if (reason == coord::StateReason::best) return store.commit_best(made).string();
     run.ledger().append(ledger_checkpoint(state.step, made.parameters));
@@ -131,6 +142,7 @@ int main(int argc, char** argv) {
   return cli::run(option_table(), argc, argv, [](const cli::Given& given, const Log& log) {
     if (given.has("status")) return show_status(given.text("status"), given.flag("json"));
     if (given.has("stop")) return stop_run(given.text("stop"), log);
+    if (given.has("replay")) return replay(given, log);
     if (given.has("rekey")) return rekey(given.text("rekey"), log);
     return run_training(read_options(given), log);
   });

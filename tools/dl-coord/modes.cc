@@ -24,6 +24,7 @@ struct Mode {
 const std::vector<Mode>& modes() {
   static const std::vector<Mode> all = {
       {"sync", {}},
+      {"async", {"max-staleness", "delay-compensation"}},
       {"local", {"local-steps", "outer-lr", "outer-momentum"}},
       {"pipeline", {"stages"}},
       {"tensor", {"blocks"}},
@@ -32,7 +33,8 @@ const std::vector<Mode>& modes() {
 }
 
 // Options that belong to a mode of which there may be none here.
-constexpr const char* kBound[] = {"local-steps", "outer-lr", "outer-momentum", "stages", "blocks"};
+constexpr const char* kBound[] = {"max-staleness", "delay-compensation", "local-steps", "outer-lr", "outer-momentum",
+                                  "stages", "blocks"};
 
 void check_bound_options(const cli::Given& given, const Mode& mode) {
   for (const char* option : kBound) {
@@ -40,6 +42,21 @@ void check_bound_options(const cli::Given& given, const Mode& mode) {
     const bool known = std::any_of(mode.options.begin(), mode.options.end(),
                                    [&](const char* its) { return std::string(its) == option; });
     if (!known) fail(Exit::usage, "--{} says nothing in --mode {}", option, mode.name);
+  }
+}
+
+constexpr std::uint64_t kMostStaleness = 1000;
+
+void read_async(const cli::Given& given, train::RunConfig& config) {
+  train::AgreementSpec& spec = config.agreement;
+  spec.max_staleness.reset();
+  if (given.text("max-staleness") != "inf") spec.max_staleness = given.count("max-staleness", 0, kMostStaleness);
+  spec.delay_compensation = given.number("delay-compensation", 0, 100);
+  if (spec.delay_compensation > 0 && !spec.max_staleness) {
+    fail(Exit::usage, "--delay-compensation: with --max-staleness inf there is no bound to the versions to remember");
+  }
+  if (config.mode == "async" && config.optimizer.clip_norm > 0) {
+    fail(Exit::usage, "--clip: in --mode async no node knows the whole gradient");
   }
 }
 
@@ -52,6 +69,8 @@ void add_mode_options(cli::Table& table) {
       .option("mode", "HOW", "how nodes agree: " + names, "sync")
       .option("compress", "HOW", "of sums: none, bf16, int8, topk=RATIO or powersgd=RANK", "none")
       .option("groups", "G", "groups of shards that are compressed together", "4")
+      .option("max-staleness", "K", "async: steps that a node may be ahead of the slowest; inf: any number", "2")
+      .option("delay-compensation", "LAMBDA", "async: of gradients that come late (DC-ASGD); 0: none", "0")
       .option("local-steps", "H", "local: steps of a shard between two averages", "8")
       .option("outer-lr", "F", "local: of the step to the new average", "1")
       .option("outer-momentum", "F", "local: of that step", "0")
@@ -85,6 +104,7 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   if (given.has("groups") && spec.compress == "none") fail(Exit::usage, "--groups goes with --compress");
   spec.groups = static_cast<std::uint32_t>(given.count("groups", 1, 65536));
   train::check_compression(config);
+  read_async(given, config);
   spec.local_steps = given.count("local-steps", 1, 1'000'000);
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);

@@ -108,6 +108,7 @@ cli::Table option_table() {
                    "dl-coord --data DIR --model SPEC|FILE -o RUN [OPTION]...\n"
                    "       dl-coord --status RUN [--json]\n"
                    "       dl-coord --stop RUN\n"
+                   "       dl-coord --replay RUN [--json]\n"
                    "       dl-coord --rekey RUN",
                    "Runs a training run: takes nodes in, gives them their shards, writes checkpoints.");
   table.group("Run")
@@ -161,6 +162,7 @@ cli::Table option_table() {
       .flag("json", "events as JSON Lines on standard output")
       .option("status", "RUN", "show how a run is doing, and exit")
       .option("stop", "RUN", "stop a run: it saves, and this waits for its end")
+      .option("replay", "RUN", "do an async run again by its log, on one node, and compare the bits")
       .option("rekey", "RUN", "give a run that is not running a new key, and exit")
       .config_file();
   return table;
@@ -174,6 +176,17 @@ std::int64_t deadline(const cli::Given& given) {
   constexpr double kShare = 0.1, kLeastLeft = 1, kMostLeft = 10;
   const double left = std::clamp(seconds * kShare, std::min(kLeastLeft, seconds / 2), kMostLeft);
   return monotonic_ns() + static_cast<std::int64_t>((seconds - left) * 1e9);
+}
+
+std::vector<std::string> node_words(const cli::Given& given, bool insecure) {
+  std::vector<std::string> words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
+                                    given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--transport",
+                                    given.choice("transport", {"auto", "tcp"}), "--log-format",
+                                    given.choice("log-format", {"text", "json"})};
+  if (insecure) words.push_back("--insecure");
+  if (given.flag("quiet")) words.push_back("-q");
+  if (given.flag("verbose")) words.push_back("-v");
+  return words;
 }
 
 Options read_options(const cli::Given& given) {
@@ -220,14 +233,8 @@ Options read_options(const cli::Given& given) {
   }
   o.wait_lock_seconds = given.seconds("wait-lock");
   o.deadline_ns = deadline(given);
-  o.node_words = {"--threads", std::to_string(given.count("threads", 1, 1024)), "--kernel",
-                  given.choice("kernel", {"automatic", "avx512", "avx2", "scalar"}), "--transport",
-                  given.choice("transport", {"auto", "tcp"}), "--log-format",
-                  given.choice("log-format", {"text", "json"})};
   o.insecure = given.flag("insecure");
-  if (o.insecure) o.node_words.push_back("--insecure");
-  if (given.flag("quiet")) o.node_words.push_back("-q");
-  if (given.flag("verbose")) o.node_words.push_back("-v");
+  o.node_words = node_words(given, o.insecure);
 
   const fs::path directory = given.text("data");
   o.manifest_text = read_file(directory / data::kManifestName, data::kLongestManifest);
@@ -308,7 +315,8 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   const auto nested = [&](const char* group, const char* key, const char* name) {
     out.emplace_back(name, plain(json.at(group).at(key)));
   };
-  for (const char* key : {"compress", "groups", "local_steps", "outer_lr", "outer_momentum", "blocks"}) {
+  for (const char* key : {"compress", "groups", "max_staleness", "delay_compensation", "local_steps", "outer_lr",
+                          "outer_momentum", "blocks"}) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', '-');
     out.emplace_back("--" + name, plain(json.at("agreement").at(key)));

@@ -50,6 +50,9 @@ cli::Table option_table();
 // Reads the manifest and the model on the way. 64, 65 or 66 where something is wrong with either.
 Options read_options(const cli::Given& given);
 
+// What spawned nodes are told on their command line.
+std::vector<std::string> node_words(const cli::Given& given, bool insecure);
+
 // Makes RUN/refit/ where it is not there yet, and turns to it (--refit).
 void use_refit(Options& options, const fs::path& run, const Log& log);
 

@@ -39,9 +39,9 @@ coord::BlockCosts block_costs(const Options& o) {
 
 }  // namespace
 
-coord::Plan plan_of(const Options& o, const RunDirectory& run) {
+coord::Plan plan_of(const Options& o, const std::string& run_id, std::uint32_t generation) {
   coord::Plan plan;
-  plan.run_id = run.run_id();
+  plan.run_id = run_id;
   plan.config = dump_line(o.config.to_json());
   plan.version = "dl " DL_VERSION;
   plan.manifest_sha256 = o.config.manifest_sha256;
@@ -55,7 +55,7 @@ coord::Plan plan_of(const Options& o, const RunDirectory& run) {
   plan.assignment = o.assignment;
   plan.steps_per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
   plan.total_steps = o.config.schedule.total;
-  plan.generation = run.generation() + 1;
+  plan.generation = generation;
   plan.seed = o.config.seed;
   plan.nodes = o.nodes;
   plan.min_nodes = o.min_nodes;

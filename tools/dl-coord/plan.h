@@ -5,11 +5,10 @@
 #include "coord/coordinator.h"
 #include "coord/files.h"
 #include "options.h"
-#include "run_directory.h"
 
 namespace dl::tool {
 
-coord::Plan plan_of(const Options& o, const RunDirectory& run);
+coord::Plan plan_of(const Options& o, const std::string& run_id, std::uint32_t generation);
 
 // What nodes may ask for: this run's manifest, and the files that it names.
 std::shared_ptr<const coord::Files> files_of(const Options& o);

@@ -8,6 +8,7 @@
 //   status.json    how it is doing, written once a second while it runs
 //   metrics.jsonl  one object per line: everything that was announced, with the time
 //   ledger         who trained what, provably (checkpoint/ledger.h)
+//   updates.log    mode async: what was applied in which order (train/update_log.h)
 #pragma once
 
 #include <optional>
