@@ -154,7 +154,7 @@ void CodedSum::wait(std::size_t bucket) {
     try {
       codec_->decode(code(bucket, groups_[g]), round_, out);
     } catch (const Error& error) {
-      fail(error.code(), "the sums of shard group {} (rank {}) in step {} cannot be added: {}", g, groups_[g].rank,
+      fail(error.code(), "the sums of shard group {} (rank {}) in round {} cannot be added: {}", g, groups_[g].rank,
            round_ + 1, error.what());
     }
     operands.push_back(out.data());

@@ -15,8 +15,9 @@ bool has_momentum(const optim::OptimizerSpec& optimizer) {
   return optimizer.kind == optim::Kind::momentum || optimizer.kind == optim::Kind::nesterov;
 }
 
+// In local rounds, momentum is the shards' own.
 bool corrects_momentum(const RunConfig& config) {
-  return comm::parse_compression(config.agreement.compress).scheme == Scheme::topk && has_momentum(config.optimizer);
+  return config.mode == "sync" && comm::parse_compression(config.agreement.compress).scheme == Scheme::topk && has_momentum(config.optimizer);
 }
 
 std::vector<comm::WeightMatrix> matrices_of(const nn::ModelSpec& model) {
@@ -79,8 +80,8 @@ void check_compression(const RunConfig& config) {
   if (!compresses(config)) return;
   const std::string& how = config.agreement.compress;
   const comm::CompressionSpec spec = comm::parse_compression(how);
-  if (config.mode != "sync") {
-    fail(Exit::usage, "--compress {}: mode {} knows no compression; sync does", how, config.mode);
+  if (config.mode != "sync" && config.mode != "local") {
+    fail(Exit::usage, "--compress {}: mode {} knows no compression; sync and local do", how, config.mode);
   }
   if (spec.scheme != Scheme::powersgd) return;
   const auto matrices = matrices_of(config.model_spec());

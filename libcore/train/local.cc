@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "train/compression.h"
+#include "train/local_rounds.h"
 #include "train/ranges.h"
 
 namespace dl::train {
@@ -35,12 +37,8 @@ optim::OptimizerSpec outer_optimizer(const AgreementSpec& agreement) {
 Local::Local(const Seat& seat)
     : seat_(seat),
       size_(seat.replica.model().parameters().size()),
-      part_sizes_(seat.group.group_sizes()),
       schedule_(seat.config.schedule),
       gradient_(size_) {
-  if (seat.config.agreement.compress != "none") {
-    fail(Exit::usage, "--compress {}: mode local knows none", shown(seat.config.agreement.compress));
-  }
   schedule_.total = seat.config.total_steps(seat.data.manifest().training_samples());
   const std::vector<std::uint32_t> shards = seat.group.shards_of(seat.group.rank);
   for (const std::uint32_t s : shards) {
@@ -48,35 +46,48 @@ Local::Local(const Seat& seat)
   }
   losses_.resize(shards.size());
   weights_.resize(shards.size());
-
-  const std::size_t vectors = 1 + seat.replica.slots();
-  for (std::size_t v = 0; v < vectors; ++v) state_.emplace_back(size_);
+  for (std::size_t v = 0; v < 1 + seat.replica.slots(); ++v) state_.emplace_back(size_);
+  join();
   unsigned depth = 0;
   for (const std::uint32_t n : part_sizes_) depth = std::max(depth, static_cast<unsigned>(std::bit_width(n - 1)));
-  for (unsigned d = 0; d < depth; ++d) levels_.emplace_back(vectors * size_);
+  for (unsigned d = 0; d < depth; ++d) levels_.emplace_back(sent_ * size_);
+}
 
-  const comm::SumPlan plan = seat.group.sum_plan(buckets_of(seat.replica.model().buckets(), size_, vectors));
+void Local::join() {
+  const auto buckets = seat_.replica.model().buckets();
+  if (!compresses(seat_.config)) {
+    part_sizes_ = seat_.group.group_sizes();
+    sent_ = state_.size();
+    const comm::SumPlan plan = seat_.group.sum_plan(buckets_of(buckets, size_, sent_));
+    buckets_ = plan.buckets.size();
+    comm_ = seat_.connect(plan);
+    return;
+  }
+  const std::uint32_t groups = seat_.config.agreement.groups;
+  const std::uint64_t per_epoch = data::steps_per_epoch(seat_.data.manifest().training_samples(), seat_.config.batch);
+  const LocalRounds rounds(seat_.config, per_epoch);
+  const auto compression = compression_of(seat_.config, rounds.before(per_epoch));
+  part_sizes_ = shards_by_group(seat_.group, groups);
+  feedback_.emplace(seat_.replica, seat_.config, compression, seat_.group);
+  const comm::SumPlan plan = compressed_plan(seat_.group, groups, buckets);
   buckets_ = plan.buckets.size();
-  comm_ = seat.connect(plan);
+  comm_ = comm::make_compressed(plan, compression, feedback_->own(), rounds.before(seat_.replica.step()), seat_.connect);
+}
+
+void Local::settle(Whole what) {
+  if (feedback_ && what != Whole::judge) feedback_->share(*comm_);
 }
 
 RoundTotals Local::round(std::uint64_t limit) {
   const std::int64_t begin = monotonic_ns();
   const std::uint64_t first = seat_.replica.step();
   const std::uint64_t steps = std::min(limit, seat_.config.agreement.local_steps);
-  bits_ = 0;
-  std::size_t shard = 0;
-  for (std::size_t part = 0; part < part_sizes_.size(); ++part) {
-    // Like a binary counter: shard i of the part lands on as many waiting sums as i has ones, and completes
-    // as many subtrees as it ends with.
-    for (std::uint32_t i = 0; i < part_sizes_[part]; ++i, ++shard) {
-      go_alone(shard, steps);
-      const int waiting = std::popcount(i);
-      write_leaf(static_cast<float>(weights_[shard]), level(part, waiting));
-      for (int d = waiting; d > waiting - std::countr_one(i); --d) add_up(part, d);
-    }
-    for (int d = std::popcount(part_sizes_[part]) - 1; d > 0; --d) add_up(part, d);
+  std::uint64_t samples = 0;
+  for (std::uint64_t h = 0; h < steps; ++h) {
+    samples += samples_of_step(seat_.data.manifest(), seat_.config.batch, first + h);
   }
+  if (feedback_) unit_ = static_cast<double>(std::max<std::uint64_t>(samples, 1));
+  compute(steps);
   bits_ |= seat_.wanted_bits();
   StepRecord::write(record_, StepRecord::bytes(seat_.group), bits_, losses_, weights_, busy_);
   comm_->post(record_);
@@ -86,14 +97,28 @@ RoundTotals Local::round(std::uint64_t limit) {
   StepTotals totals = read_records(seat_.group, comm_->collect());
   check_finite(totals, first + 1, first + steps);
   const double collecting = seconds_between(computed, monotonic_ns());
-  RoundTotals out{.steps = steps, .loss = totals.loss, .weight = totals.weight, .bits = totals.bits};
+  RoundTotals out{.steps = steps, .samples = samples, .loss = totals.loss, .weight = totals.weight, .bits = totals.bits};
   out.wait = collecting + apply(totals.weight);
   out.busy = busy_ = seconds_between(begin, computed);
   out.busy_before = std::move(totals.busy_before);
-  for (std::uint64_t h = 0; h < steps; ++h) {
-    out.samples += samples_of_step(seat_.data.manifest(), seat_.config.batch, first + h);
-  }
   return out;
+}
+
+// The sums of this rank's parts.
+void Local::compute(std::uint64_t steps) {
+  bits_ = 0;
+  std::size_t shard = 0;
+  for (std::size_t part = 0; part < part_sizes_.size(); ++part) {
+    // Like a binary counter: shard i of the part lands on as many waiting sums as i has ones, and completes
+    // as many subtrees as it ends with.
+    for (std::uint32_t i = 0; i < part_sizes_[part]; ++i, ++shard) {
+      go_alone(shard, steps);
+      const int waiting = std::popcount(i);
+      write_leaf(static_cast<float>(weights_[shard] / unit_), level(part, waiting));
+      for (int d = waiting; d > waiting - std::countr_one(i); --d) add_up(part, d);
+    }
+    for (int d = std::popcount(part_sizes_[part]) - 1; d > 0; --d) add_up(part, d);
+  }
 }
 
 // Leaves in state_ where the shard got to.
@@ -101,6 +126,10 @@ void Local::go_alone(std::size_t shard, std::uint64_t steps) {
   Replica& replica = seat_.replica;
   for_ranges(replica.workers(), {0, size_}, [&](std::uint64_t begin, std::uint64_t end) {
     for (std::size_t v = 0; v < state_.size(); ++v) {
+      if (v >= sent_) {  // slots that nobody keeps
+        std::fill(state_[v].data() + begin, state_[v].data() + end, 0.0F);
+        continue;
+      }
       const float* from = v == 0 ? replica.model().parameters().data() : replica.slot(v - 1).data();
       std::copy(from + begin, from + end, state_[v].data() + begin);
     }
@@ -109,11 +138,13 @@ void Local::go_alone(std::size_t shard, std::uint64_t steps) {
   for (std::uint64_t h = 0; h < steps; ++h) {
     bits_ |= seat_.wanted_bits();  // what cannot wait for the end of the round ends it here
     if (seat_.at_work) seat_.at_work();
-    step_alone(shard, replica.step() + h);
+    step_alone(shard, h);
   }
 }
 
-void Local::step_alone(std::size_t shard, std::uint64_t step) {
+// Step `h` of the round.
+void Local::step_alone(std::size_t shard, std::uint64_t h) {
+  const std::uint64_t step = seat_.replica.step() + h;
   const nn::Batch& batch = readers_[shard].read(step);
   const double weight = readers_[shard].segment_weights()[0];
   if (!(weight > 0)) return;
@@ -125,7 +156,7 @@ void Local::step_alone(std::size_t shard, std::uint64_t step) {
 
   const optim::OptimizerSpec& optimizer = seat_.config.optimizer;
   const double squares = optimizer.clip_norm > 0 ? optim::sum_of_squares(gradient_.span()) : 0;
-  const optim::StepFactors factors{.step = step + 1,
+  const optim::StepFactors factors{.step = feedback_ ? h + 1 : step + 1,
                                    .lr = optim::learning_rate(schedule_, step),
                                    .gradient_scale = optim::gradient_scale(weight, squares, optimizer.clip_norm)};
   for_ranges(seat_.replica.workers(), {0, size_}, [&](std::uint64_t begin, std::uint64_t end) {
@@ -148,7 +179,7 @@ void Local::write_leaf(float weight, std::span<float> to) {
     const float* const before = replica.model().parameters().data();
     const float* const after = state_[0].data();
     for (std::uint64_t i = begin; i < end; ++i) to[i] = weight * (before[i] - after[i]);
-    for (std::size_t v = 1; v < state_.size(); ++v) {
+    for (std::size_t v = 1; v < sent_; ++v) {
       const float* const slot = state_[v].data();
       float* const sum = to.data() + v * size_;
       for (std::uint64_t i = begin; i < end; ++i) sum[i] = weight * slot[i];
@@ -159,7 +190,7 @@ void Local::write_leaf(float weight, std::span<float> to) {
 void Local::add_up(std::size_t part, std::size_t depth) {
   float* const left = level(part, depth - 1).data();
   const float* const right = level(part, depth).data();
-  for_ranges(seat_.replica.workers(), {0, state_.size() * size_}, [&](std::uint64_t begin, std::uint64_t end) {
+  for_ranges(seat_.replica.workers(), {0, sent_ * size_}, [&](std::uint64_t begin, std::uint64_t end) {
     for (std::uint64_t i = begin; i < end; ++i) left[i] += right[i];
   });
 }
@@ -176,14 +207,14 @@ double Local::apply(double weight) {
   const std::span<const float> sums = comm_->result();
   const optim::OptimizerSpec outer = outer_optimizer(seat_.config.agreement);
   const optim::StepFactors factors{.lr = static_cast<float>(seat_.config.agreement.outer_lr),
-                                   .gradient_scale = static_cast<float>(1 / weight)};
+                                   .gradient_scale = static_cast<float>(unit_ / weight)};
   for_ranges(replica.workers(), {0, size_}, [&](std::uint64_t begin, std::uint64_t end) {
     const auto range = [&](std::span<float> vector) { return vector.subspan(begin, end - begin); };
     std::span<float> momentum;
-    if (outer.kind == optim::Kind::nesterov) momentum = range(replica.extra(0));
+    if (outer.kind == optim::Kind::nesterov) momentum = range(replica.extra(replica.extras() - 1));
     optim::update(outer, factors, range(replica.model().parameters()), sums.subspan(begin, end - begin),
                   {&momentum, outer.kind == optim::Kind::nesterov ? 1U : 0U});
-    for (std::size_t s = 0; s < replica.slots(); ++s) {
+    for (std::size_t s = 0; s + 1 < sent_; ++s) {
       const float* const sum = sums.data() + (1 + s) * size_;
       float* const slot = replica.slot(s).data();
       for (std::uint64_t i = begin; i < end; ++i) slot[i] = factors.gradient_scale * sum[i];

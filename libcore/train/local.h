@@ -18,16 +18,23 @@
 //
 // Parameters are added as differences because these are small, and so lose less by rounding. Slots are
 // added as values: Adam's second moment, a difference away from zero, could become negative.
+//
+// With --compress only D is sent, compressed per group of shards (comm/compressed.h), and slots belong to the
+// round: every shard begins it with slots of zero, and its steps count from 1 where the optimizer's formula
+// has their number. So that what a group holds back means the same in a round of another length, D and N are
+// then divided by the number of rows that all shards gave to the round.
 #pragma once
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "linalg/buffer.h"
 #include "optim/schedule.h"
 #include "train/batch_reader.h"
+#include "train/compressed_sums.h"
 #include "train/strategy.h"
 
 namespace dl::train {
@@ -40,11 +47,14 @@ class Local : public Strategy {
   explicit Local(const Seat& seat);
 
   RoundTotals round(std::uint64_t limit) override;
+  void settle(Whole what) override;
   comm::Communicator& communicator() override { return *comm_; }
 
  private:
+  void join();
+  void compute(std::uint64_t steps);
   void go_alone(std::size_t shard, std::uint64_t steps);
-  void step_alone(std::size_t shard, std::uint64_t step);
+  void step_alone(std::size_t shard, std::uint64_t h);
   std::span<float> level(std::size_t part, std::size_t depth);
   void write_leaf(float weight, std::span<float> to);
   void add_up(std::size_t part, std::size_t depth);
@@ -52,7 +62,9 @@ class Local : public Strategy {
 
   const Seat seat_;
   const std::uint64_t size_;                       // of a vector
-  const std::vector<std::uint32_t> part_sizes_;    // shards of each part
+  std::vector<std::uint32_t> part_sizes_;          // shards of each part
+  std::size_t sent_ = 1;                           // vectors that are added up: parameters, and slots
+  std::optional<FeedbackVectors> feedback_;        // where sums are compressed
   std::vector<BatchReader> readers_;               // of each shard
   std::unique_ptr<comm::Communicator> comm_;
   optim::ScheduleSpec schedule_;
@@ -61,6 +73,7 @@ class Local : public Strategy {
   linalg::Buffer gradient_;
   std::vector<linalg::Buffer> levels_;             // sums that wait for their right neighbour
   std::vector<double> losses_, weights_;           // of each shard, over the round
+  double unit_ = 1;                                // weight that D and N are divided by
   std::uint32_t bits_ = 0;
   std::uint64_t buckets_ = 0;
   double busy_ = std::numeric_limits<double>::quiet_NaN();  // of the round before

@@ -36,6 +36,7 @@ class Replica {
   void forget() { has_state_ = false; }  // what is here is no state of the run any more
   // What the mode remembers (train/state_layout.h), by its place there. Its owner is the strategy.
   std::span<float> extra(std::size_t i) { return extras_[i].span(); }
+  std::size_t extras() const { return extras_.size(); }
   std::span<float> slot(std::size_t i) { return slots_[i].span(); }
   std::size_t slots() const { return slots_.size(); }
   // Parameters, the slots, the extras; state_size() floats.

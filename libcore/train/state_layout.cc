@@ -6,13 +6,11 @@
 namespace dl::train {
 
 std::vector<StateVector> extra_vectors(const RunConfig& config) {
-  if (config.mode == "local" && config.agreement.outer_momentum > 0) {
-    return {{"outer_momentum", config.model_spec().parameter_count()}};
-  }
-  if (config.mode == "sync" && compresses(config)) {
-    return compression_vectors(config, compression_of(config), config.model_spec().parameter_count());
-  }
-  return {};
+  std::vector<StateVector> out;
+  const std::uint64_t parameters = config.model_spec().parameter_count();
+  if (compresses(config)) out = compression_vectors(config, compression_of(config), parameters);
+  if (config.mode == "local" && config.agreement.outer_momentum > 0) out.push_back({"outer_momentum", parameters});
+  return out;
 }
 
 std::uint64_t state_floats(const RunConfig& config) {

@@ -65,6 +65,21 @@ for how in bf16 int8 topk=0.02 powersgd=2; do
   fact "$how: one of three nodes killed: back to the checkpoint, and the same bits" lost "$name-lost" $how "$undisturbed"
 done
 
+for how in bf16 int8 topk=0.1 powersgd=2; do
+  name=local-${how%=*} local="--mode local --local-steps 4 --compress $how"
+  wanted=$(train "$name" $local --spawn 1 --epochs 20)
+  fact "local, $how trains the digits" accurate "$name.json"
+  for nodes in 2 3 4; do
+    fact "local, $how, $nodes nodes: the same bits" same "$(train "$name$nodes" $local --spawn $nodes --epochs 20)" "$wanted"
+  done
+done
+long="--epochs 600 --checkpoint-every 30 --mode local --outer-momentum 0.5"
+undisturbed=$(train local-calm --compress int8 --spawn 1 $long)
+fact "local, int8: SIGTERM" stopped local-stopped int8 TERM
+fact "local, int8: stopped and started again on three nodes: the same bits" \
+  same "$(train local-stopped --compress int8 --spawn 3 $long)" "$undisturbed"
+fact "local, int8: one of three nodes killed: back to the checkpoint, and the same bits" lost local-lost int8 "$undisturbed"
+
 tcp=$(train int8-tcp --compress int8 --spawn 3 --transport tcp --epochs 12)
 fact "int8 over TCP: the same bits" same "$tcp" "$(field params_sha256 int8.json)"
 fact "another number of groups is another result" \
