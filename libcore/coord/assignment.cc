@@ -28,11 +28,13 @@ constexpr double kAlike = 5.0 / 6;              // speeds that are taken for equ
 struct Units {
   std::vector<ShardRange> ranges;
   std::vector<std::uint64_t> samples;
+  double fixed = 0;
   std::size_t size() const { return ranges.size(); }
 };
 
 Units units_of(const Tasks& tasks) {
   Units units;
+  units.fixed = tasks.fixed;
   units.ranges.assign(tasks.units.begin(), tasks.units.end());
   const auto shards = static_cast<std::uint32_t>(tasks.samples.size());
   if (units.ranges.empty()) {
@@ -92,7 +94,7 @@ std::vector<Owner> orders_of(const Owner& first, std::span<const double> speeds)
 }
 
 Owner searched(const Units& units, std::span<const double> speeds) {
-  const RangeSearch search(units.ranges, units.samples, speeds);
+  const RangeSearch search(units.ranges, units.samples, speeds, units.fixed);
   Owner first(speeds.size());
   std::iota(first.begin(), first.end(), 0U);
   const std::vector<Owner> orders = orders_of(first, speeds);
@@ -182,7 +184,7 @@ Owner better_of(const Owner& ranges, const Units& units, std::span<const double>
     const double parts = part_seconds > 0
         ? static_cast<double>(count_parts(of_shards(units, owner), static_cast<std::uint32_t>(speeds.size())))
         : 0;
-    return pace_of(owner, units.samples, speeds) + parts * part_seconds;
+    return pace_of(owner, units.samples, speeds, units.fixed) + parts * part_seconds;
   };
   const bool pays = std::find(busy.begin(), busy.end(), false) == busy.end() &&
                     cost(ragged) < kGreedyGain * cost(ranges);
@@ -248,7 +250,7 @@ std::vector<std::uint32_t> reassign(const Tasks& tasks, std::span<const double> 
   if (!searchable(units, counted)) {
     return better_of(proportional(units, counted), units, counted, part_seconds);
   }
-  const RangeSearch search(units.ranges, units.samples, counted);
+  const RangeSearch search(units.ranges, units.samples, counted, units.fixed);
   Owner best;
   double least = std::numeric_limits<double>::infinity();
   bool first = true;
@@ -277,12 +279,12 @@ std::uint64_t count_parts(std::span<const std::uint32_t> owner, std::uint32_t ra
 }
 
 double pace_of(std::span<const std::uint32_t> owner, std::span<const std::uint64_t> samples,
-               std::span<const double> speeds) {
+               std::span<const double> speeds, double fixed) {
   std::vector<std::uint64_t> load(speeds.size());
   for (std::size_t s = 0; s < owner.size(); ++s) load[owner[s]] += samples[s];
   double slowest = 0;
   for (std::size_t r = 0; r < load.size(); ++r) {
-    slowest = std::max(slowest, static_cast<double>(load[r]) / speeds[r]);
+    slowest = std::max(slowest, (static_cast<double>(load[r]) + fixed) / speeds[r]);
   }
   return slowest;
 }

@@ -21,6 +21,7 @@ std::string_view name_of(Assignment assignment);
 struct Tasks {
   std::span<const std::uint64_t> samples;
   std::span<const ShardRange> units = {};
+  double fixed = 0;  // what every rank does besides (the update), as so many samples' work
 };
 
 // The rank of each shard. `speeds` are the ranks' (at least one; what is not above 0 counts as 1), in
@@ -31,7 +32,7 @@ struct Tasks {
 //
 // round_robin: unit u belongs to rank u mod ranks.
 //
-// balanced and adaptive: a rank's time is its samples over its speed, and the slowest rank sets the
+// balanced and adaptive: a rank's time is its samples, and what it does besides, over its speed, and the slowest rank sets the
 // pace. Among maps with contiguous ranges whose pace is within a twentieth of the best such map, the one
 // with the fewest maximal subtrees (base/tree.h: each is one partial sum to send). Shards of very
 // different size may be far from balanced that way; where the greedy map (largest first, to the rank
@@ -51,9 +52,9 @@ std::vector<std::uint32_t> reassign(const Tasks& tasks, std::span<const double> 
 // Partial sums that all ranks send together under this map; the price of a ragged one.
 std::uint64_t count_parts(std::span<const std::uint32_t> owner, std::uint32_t ranks);
 
-// Samples over speed, of the slowest rank.
+// Samples, and what is done besides, over speed, of the slowest rank.
 double pace_of(std::span<const std::uint32_t> owner, std::span<const std::uint64_t> samples,
-               std::span<const double> speeds);
+               std::span<const double> speeds, double fixed = 0);
 
 // Speeds that nodes declare of themselves are measured in a moment, and no better than a sixth: who is
 // no more than that slower than a faster one counts as equally fast. So equal machines get equal work.

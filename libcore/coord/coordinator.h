@@ -316,6 +316,7 @@ class Coordinator {
   bool pause_asked_ = false;      // of this group
   std::optional<Moving> moving_;
   MoveBudget moves_;
+  double fixed_samples_ = 0;      // Tasks::fixed, as measured
   std::int64_t kept_step_;        // of the state the server holds
   std::int64_t writing_step_;     // newest handed to the writer
   std::int64_t written_step_;     // newest on disk

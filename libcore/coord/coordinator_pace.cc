@@ -50,7 +50,8 @@ std::vector<double> Coordinator::speeds_of(const std::vector<NodeId>& group) con
 
 std::vector<std::uint32_t> Coordinator::map_of(const std::vector<NodeId>& group) const {
   if (moving_ && moving_->group == group && !moving_->started) return moving_->owner;
-  return assign(plan_.assignment, {plan_.shard_samples, plan_.units}, speeds_of(group), plan_.seed, generation_);
+  return assign(plan_.assignment, {plan_.shard_samples, plan_.units, fixed_samples_}, speeds_of(group), plan_.seed,
+                generation_);
 }
 
 void Coordinator::said(NodeId id, const Pace& message) {
@@ -63,8 +64,12 @@ void Coordinator::said(NodeId id, const Pace& message) {
   for (std::size_t s = 0; s < next_.owner.size(); ++s) {
     loads[next_.owner[s]] += static_cast<double>(plan_.shard_samples[s]);
   }
+  // What is done besides is the same work on every rank.
+  if (message.fixed_share >= 0 && message.fixed_share < 1) {
+    fixed_samples_ = loads[0] * message.fixed_share / (1 - message.fixed_share);
+  }
   for (std::size_t r = 0; r < group.size(); ++r) {
-    nodes_.at(group[r]).speed.measure(loads[r], message.ranks[r].busy_seconds, message.step_seconds);
+    nodes_.at(group[r]).speed.measure(loads[r], fixed_samples_, message.ranks[r].busy_seconds, message.step_seconds);
   }
   if (plan_.assignment == Assignment::adaptive) weigh(message);
 }
@@ -78,7 +83,7 @@ void Coordinator::weigh(const Pace& pace) {
   const std::vector<double> speeds = speeds_of(group);
   Timing timing{{}, pace.step_seconds, pace.sum_seconds};
   for (const RankTime& rank : pace.ranks) timing.busy.push_back({rank.busy_seconds, rank.error});
-  const auto move = better_map({plan_.shard_samples, plan_.units}, speeds, timing, next_.owner);
+  const auto move = better_map({plan_.shard_samples, plan_.units, fixed_samples_}, speeds, timing, next_.owner);
   const std::uint64_t left = plan_.total_steps - std::min(plan_.total_steps, pace.step);
   if (!move || !moves_.allows(now_, *move, left)) return;
   moves_.moved(now_);

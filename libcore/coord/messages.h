@@ -176,8 +176,9 @@ struct Pace {
   std::uint64_t step = 0;        // applied updates
   double step_seconds = 0;
   double sum_seconds = 0;        // of it: communicating
+  double fixed_share = 0;        // of rank 0's computing: what it does whatever shards it has
   List<RankTime, 1024> ranks;
-  template <class A> void serialize(A& a, unsigned) { a & generation & step & step_seconds & sum_seconds & ranks; }
+  template <class A> void serialize(A& a, unsigned) { a & generation & step & step_seconds & sum_seconds & fixed_share & ranks; }
 };
 
 // node -> coordinator, mode async: in which order the steps from `first` to `last` were applied, before

@@ -22,10 +22,11 @@ std::uint32_t parts_in(ShardRange tree, std::uint32_t begin, std::uint32_t end) 
 }  // namespace
 
 RangeSearch::RangeSearch(std::span<const ShardRange> units, std::span<const std::uint64_t> samples,
-                         std::span<const double> speeds)
+                         std::span<const double> speeds, double fixed)
     : units_(static_cast<std::uint32_t>(units.size())),
       least_(units.size() >= speeds.size() ? 1 : 0),
       speeds_(speeds),
+      fixed_(fixed),
       before_(units_ + 1) {
   std::partial_sum(samples.begin(), samples.end(), before_.begin() + 1);
   parts_.resize(std::size_t{units_ + 1} * (units_ + 1));

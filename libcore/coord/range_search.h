@@ -14,11 +14,12 @@ namespace dl::coord {
 // rank of an order gets a range of units, at least one where there are enough.
 class RangeSearch {
  public:
-  // `samples` are the units' sizes, `speeds` the ranks'. Both must outlive this. Quadratic in units.
+  // `samples` are the units' sizes, `speeds` the ranks'. Both must outlive this. Each rank has `fixed` samples'
+  // work besides. Quadratic in units.
   RangeSearch(std::span<const ShardRange> units, std::span<const std::uint64_t> samples,
-              std::span<const double> speeds);
+              std::span<const double> speeds, double fixed = 0);
 
-  // Of the slowest rank, in the best map of this order: its samples over its speed.
+  // Of the slowest rank, in the best map of this order: its samples, and `fixed`, over its speed.
   double best_pace(std::span<const std::uint32_t> order) const;
 
   struct Cuts {
@@ -33,12 +34,13 @@ class RangeSearch {
  private:
   std::size_t at(std::uint32_t i, std::uint32_t j) const { return std::size_t{i} * (units_ + 1) + j; }
   double pace(std::uint32_t rank, std::uint32_t i, std::uint32_t j) const {
-    return static_cast<double>(before_[j] - before_[i]) / speeds_[rank];
+    return (static_cast<double>(before_[j] - before_[i]) + fixed_) / speeds_[rank];
   }
 
   std::uint32_t units_;
   std::uint32_t least_;  // units of a rank
   std::span<const double> speeds_;
+  double fixed_;
   std::vector<std::uint64_t> before_;  // samples of the units before
   std::vector<std::uint32_t> parts_;   // of each range of units
 };

@@ -34,14 +34,15 @@ double part_seconds(const Timing& timing, std::span<const std::uint32_t> owner, 
 
 }  // namespace
 
-void Speed::measure(double load, double busy, double step) {
-  if (!(load > 0 && busy > 0 && std::isfinite(busy) && std::isfinite(step))) return;
+void Speed::measure(double samples, double fixed, double busy, double step) {
+  const double load = samples + fixed;
+  if (!(samples > 0 && busy > 0 && std::isfinite(busy) && std::isfinite(step))) return;
   const double most = load / busy;
   const double least = load / std::max(step, busy);
   if (!anchor_) {
     first_period_ = !believed_;
-    anchor_ = {busy, load > load_ ? most : std::clamp(believed_.value_or(most), least, most)};
-    load_ = load;
+    anchor_ = {busy, samples > samples_ ? most : std::clamp(believed_.value_or(most), least, most)};
+    samples_ = samples;
   }
   believed_ = first_period_ ? most : std::clamp(anchor_->speed * anchor_->busy / busy, least, most);
 }
@@ -54,8 +55,8 @@ std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speed
   // The search is dear, so first: could any map be good enough?
   double together = 0;
   for (const double speed : speeds) together += speed;
-  const double now = pace_of(owner, tasks.samples, speeds);
-  if (now - sum_of(tasks.samples) / together <= least_gain) return std::nullopt;
+  const double now = pace_of(owner, tasks.samples, speeds, tasks.fixed);
+  if (now - (sum_of(tasks.samples) + ranks * tasks.fixed) / together <= least_gain) return std::nullopt;
 
   const double part = part_seconds(timing, owner, ranks);
   Move move{reassign(tasks, speeds, owner, part), timing.step_seconds, 0};
@@ -67,12 +68,15 @@ std::optional<Move> better_map(const Tasks& tasks, std::span<const double> speed
   for (std::uint32_t r = 0; r < ranks; ++r) {
     const auto& [seconds, error] = timing.busy[r];
     if (!(seconds > 0)) continue;
-    const bool sets_the_pace = loads[r] / speeds[r] >= now;
+    const bool sets_the_pace = (loads[r] + tasks.fixed) / speeds[r] >= now;
     doubted[r] *= seconds / (sets_the_pace ? std::max(seconds - kSure * error, seconds / 4)
                                            : seconds + kSure * error);
   }
-  const double surely = pace_of(owner, tasks.samples, doubted) - pace_of(move.owner, tasks.samples, doubted);
-  move.gain_seconds = now - pace_of(move.owner, tasks.samples, speeds) + parts_gained * part;
+  const auto gain = [&](std::span<const double> at) {
+    return pace_of(owner, tasks.samples, at, tasks.fixed) - pace_of(move.owner, tasks.samples, at, tasks.fixed);
+  };
+  const double surely = gain(doubted);
+  move.gain_seconds = gain(speeds) + parts_gained * part;
   if (std::min(surely + parts_gained * part, move.gain_seconds) <= least_gain) return std::nullopt;
   return move;
 }

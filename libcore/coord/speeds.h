@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What is believed of the nodes' speeds, and whether moving shards would pay. Pure.
 //
-// A measurement says that a node computed its `load` samples in `busy` seconds of a step of `step`
-// seconds. Its speed then lies between load / step, which it has delivered, and load / busy, at which
-// it would go on if nothing got into its way. For the node that the others wait for, both are the same.
+// A measurement says that a node did the work of `load` samples in `busy` seconds of a step of `step`
+// seconds. What a node does whatever it has (the update) is counted as samples too, or a slow node would be
+// taken to be done sooner than it is. Its speed then lies between load / step, which it has delivered, and
+// load / busy, at which it would go on if nothing got into its way. For the node that the others wait for, both are the same.
 //
 // Between the two an older belief stands, because speed depends on the load: a node whose processor is
 // rationed to a quarter runs at full speed while it is asked for less than that. When shards were moved
@@ -26,7 +27,8 @@ class Speed {
  public:
   // The node's first measurement under another load begins a new period.
   void begin_period() { anchor_.reset(); }
-  void measure(double load, double busy, double step);
+  // `samples` that it has, and `fixed` samples' work besides.
+  void measure(double samples, double fixed, double busy, double step);
 
   std::optional<double> believed() const { return believed_; }
 
@@ -36,7 +38,7 @@ class Speed {
     double speed = 0;
   };
   std::optional<double> believed_;
-  double load_ = 0;  // of this period
+  double samples_ = 0;  // of this period
   std::optional<Anchor> anchor_;  // how this period began
   bool first_period_ = true;
 };

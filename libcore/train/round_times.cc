@@ -7,7 +7,7 @@
 namespace dl::train {
 
 void RoundTimes::add(std::uint64_t steps, double seconds, double busy, double blocked,
-                     std::span<const double> busy_before) {
+                     std::span<const double> busy_before, double fixed) {
   if (open_) {
     double waited = open_->blocked;
     const bool known = busy_before.size() > rank_ &&
@@ -24,6 +24,7 @@ void RoundTimes::add(std::uint64_t steps, double seconds, double busy, double bl
     steps_done_ += open_->steps;
   }
   busy_ += busy;
+  fixed_ += fixed;
   open_ = {static_cast<double>(steps), seconds, busy, blocked};
 }
 
@@ -35,6 +36,7 @@ std::optional<coord::Pace> RoundTimes::news(std::uint32_t generation, std::uint6
   pace.step = step;
   pace.step_seconds = estimate->step.seconds;
   pace.sum_seconds = communicating_ / std::max(1.0, steps_done_);
+  if (busy_ > 0) pace.fixed_share = fixed_ / busy_;
   for (const auto& [seconds, error] : estimate->busy) pace.ranks.push_back({seconds, error});
   return pace;
 }

@@ -20,7 +20,9 @@ class RoundTimes {
 
   // A round of so many steps that took `seconds`, computing for `busy` of them and held up for `blocked`.
   // `busy_before`: what every rank computed in the round before; empty or NaN where that is not known.
-  void add(std::uint64_t steps, double seconds, double busy, double blocked, std::span<const double> busy_before);
+  // `fixed`: of the computing, what takes as long whatever shards the rank has.
+  void add(std::uint64_t steps, double seconds, double busy, double blocked, std::span<const double> busy_before,
+           double fixed = 0);
 
   double busy() const { return busy_; }
   double waiting() const { return waiting_ + (open_ ? open_->blocked : 0); }
@@ -36,7 +38,7 @@ class RoundTimes {
   std::uint32_t rank_;
   coord::StepTimes steps_;
   std::optional<Round> open_;  // the newest, not yet taken apart
-  double busy_ = 0, waiting_ = 0, communicating_ = 0;
+  double busy_ = 0, waiting_ = 0, communicating_ = 0, fixed_ = 0;
   double steps_done_ = 0;  // of rounds taken apart
 };
 

@@ -42,6 +42,7 @@ struct RoundTotals {
   double weight = 0;
   std::uint32_t bits = 0;     // coord::Signal: what any rank asked for
   double busy = 0, wait = 0;  // seconds of this rank: computing, and held up by others or the sums
+  double fixed = 0;           // of busy: what takes as long whatever shards the rank has
   // Of every rank: seconds of computing in the round before; empty where the mode does not measure them.
   std::vector<double> busy_before = {};
 };

@@ -51,16 +51,18 @@ RoundTotals Sync::round(std::uint64_t /*limit*/) {
   const std::int64_t computed = monotonic_ns();
   StepTotals totals = read_records(seat_.group, comm_->collect());
   check_finite(totals, seat_.replica.step() + 1, seat_.replica.step() + 1);
-  const double collecting = seconds_between(computed, monotonic_ns());
+  const std::int64_t collected = monotonic_ns();
   const double waited = apply(totals);
-  busy_ = seconds_between(begin, computed);
+  const double updating = seconds_between(collected, monotonic_ns()) - waited;
+  busy_ = seconds_between(begin, computed) + updating;
   return {.steps = 1,
           .samples = reader_.samples_of_step(),
           .loss = totals.loss,
           .weight = totals.weight,
           .bits = totals.bits,
           .busy = busy_,
-          .wait = collecting + waited,
+          .wait = seconds_between(computed, collected) + waited,
+          .fixed = updating,
           .busy_before = std::move(totals.busy_before)};
 }
 

@@ -62,7 +62,7 @@ RoundTotals Trainer::State::round() {
   const std::int64_t begin = monotonic_ns();
   const RoundTotals totals = strategy->round(until_border());
   const double seconds = seconds_between(begin, monotonic_ns());
-  times.add(totals.steps, seconds, totals.busy, totals.wait, totals.busy_before);
+  times.add(totals.steps, seconds, totals.busy, totals.wait, totals.busy_before, totals.fixed);
   ahead.seconds += seconds;
   ahead.step += totals.steps;
   ahead.samples += totals.samples;

@@ -80,14 +80,15 @@ class Group {
 
   // Seconds of computing in a step with this map, when every rank has the given speed.
   double pace(const Owner& of, const std::vector<double>& speeds) const {
-    return pace_of(of, samples_, speeds) * work_ / 1000 / static_cast<double>(samples_.size());
+    return pace_of(of, samples_, speeds, fixed()) * work_ / 1000 / static_cast<double>(samples_.size());
   }
   double best_pace(const std::vector<double>& speeds) const {
-    return pace(reassign({samples_}, speeds, owner, 0), speeds);
+    return pace(reassign({samples_, {}, fixed()}, speeds, owner, 0), speeds);
   }
 
   Owner owner;
   double now = 0, noise = 0.03, regroup = 0.01;
+  double update = 0;  // seconds that every rank computes besides, at speed 1
   std::uint64_t steps = 0, last_step = 1'000'000;
   std::vector<std::uint64_t> moves;  // the steps after which the map changed
   std::function<double(std::uint64_t step, std::uint32_t rank)> hiccup;  // seconds on top
@@ -98,7 +99,7 @@ class Group {
     double end = now;
     for (std::uint32_t r = 0; r < ranks(); ++r) {
       const auto held = std::count(owner.begin(), owner.end(), r);
-      const double seconds = work_ * static_cast<double>(held) / static_cast<double>(owner.size());
+      const double seconds = update + work_ * static_cast<double>(held) / static_cast<double>(owner.size());
       double done = machines_[r](now, seconds * (1 + noise * (2 * uniform() - 1)));
       if (hiccup) done += hiccup(steps, r);
       busy.push_back(done - now);
@@ -125,10 +126,10 @@ class Group {
     for (std::uint32_t r = 0; r < ranks(); ++r) {
       const auto [seconds, error] = estimate->busy[r];
       timing.busy.push_back({seconds, error});
-      speeds_[r].measure(1000.0 * static_cast<double>(std::count(owner.begin(), owner.end(), r)), seconds,
+      speeds_[r].measure(1000.0 * static_cast<double>(std::count(owner.begin(), owner.end(), r)), fixed(), seconds,
                          estimate->step.seconds);
     }
-    const auto move = better_map({samples_}, believed(), timing, owner);
+    const auto move = better_map({samples_, {}, fixed()}, believed(), timing, owner);
     pausing_ = move && budget_.allows(ns(), *move, last_step - std::min(last_step, steps));
     if (pausing_) proposed_ = move->owner;
   }
@@ -138,6 +139,7 @@ class Group {
     for (const Speed& speed : speeds_) out.push_back(speed.believed().value_or(1));
     return out;
   }
+  double fixed() const { return update / work_ * 1000 * static_cast<double>(samples_.size()); }
   std::int64_t ns() const { return static_cast<std::int64_t>(now * 1e9); }
   double uniform() { return static_cast<double>(rng_.below(1 << 20)) / (1 << 20); }
 
@@ -199,6 +201,19 @@ TEST_CASE("adaptive: a rationed processor loses its shards once, and does not ge
         CHECK(group.moves.size() <= moves + 1);
       }
     }
+  }
+}
+
+TEST_CASE("adaptive: what every rank does besides is counted, or a slow rank would have too much") {
+  for (const std::uint64_t seed : {7U, 8U, 9U}) {
+    CAPTURE(seed);
+    Group group(seed, 32, {steady(1), rationed(0.25, 0.1)}, 0.015);
+    group.update = 0.0015;
+    group.run(300);
+    const double begin = group.now;
+    group.run(300);
+    CHECK(300 * (group.best_pace({1, 0.25}) + 0.0002) >= 0.9 * (group.now - begin));
+    CHECK(std::count(group.owner.begin(), group.owner.end(), 1U) <= 5);
   }
 }
 
@@ -290,19 +305,25 @@ TEST_CASE("step times: short steps are put together") {
   CHECK(times.estimate()->busy[0].seconds == doctest::Approx(0.0001));
 }
 
+TEST_CASE("speed: work besides the samples counts as work") {
+  Speed speed;
+  speed.measure(1000, 500, 0.03, 0.03);
+  CHECK(*speed.believed() == doctest::Approx(50000));
+}
+
 TEST_CASE("speed: between what was delivered and what it looks like, the older belief stands") {
   Speed speed;
   CHECK_FALSE(speed.believed());
-  speed.measure(4000, 0.02, 0.02);  // all wait for it
+  speed.measure(4000, 0, 0.02, 0.02);  // all wait for it
   CHECK(*speed.believed() == doctest::Approx(200000));
   speed.begin_period();
-  speed.measure(1000, 0.00125, 0.00875);  // now it looks four times as fast
+  speed.measure(1000, 0, 0.00125, 0.00875);  // now it looks four times as fast
   CHECK(*speed.believed() == doctest::Approx(200000));
-  speed.measure(1000, 0.0025, 0.00875);  // the same load takes twice the time: the machine has changed
+  speed.measure(1000, 0, 0.0025, 0.00875);  // the same load takes twice the time: the machine has changed
   CHECK(*speed.believed() == doctest::Approx(114285.7));
-  speed.measure(1000, 0.0003125, 0.00875);
+  speed.measure(1000, 0, 0.0003125, 0.00875);
   CHECK(*speed.believed() == doctest::Approx(800000));
-  speed.measure(0, 0.1, 0.1);
-  speed.measure(1000, NAN, 0.1);
+  speed.measure(0, 0, 0.1, 0.1);
+  speed.measure(1000, 0, NAN, 0.1);
   CHECK(*speed.believed() == doctest::Approx(800000));
 }
