@@ -34,6 +34,7 @@ runs() {
 runs two-machines.sh '^test accuracy  0\.9'
 rm -rf work
 runs two-layers-two-nodes.sh '^the same parameters, to the last bit$'
+runs compare-modes.sh '^sync  *[0-9.]+ +[0-9]+ ' --model 'dense 16 relu' --epochs 3 --only '^(one node|sync)$'
 rm -rf work
 runs resume.sh '^the same parameters, to the last bit$'
 rm -rf work
