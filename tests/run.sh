@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Builds dl and runs its tests; the last line is 'N passed, N failed, N skipped'.
 # usage: tests/run.sh [--long]
-#   --long   then once more under the address, undefined-behaviour and thread sanitizers, and, where
-#            there is clang, a minute of fuzzing for each target of tests/fuzz
+#   --long   with every combination of modes, not only pairs; then once more under the address,
+#            undefined-behaviour and thread sanitizers, and, where there is clang, a minute of fuzzing for
+#            each target of tests/fuzz
 set -u
 cd "$(dirname "$0")/.." || exit 70
 long=no
@@ -90,7 +91,7 @@ fuzzed() {
 
 build=${DL_BUILD:-build-tests}
 build "$build"
-suite "$build"
+if [ $long = yes ]; then DL_ALL_COMBINATIONS=yes suite "$build"; else suite "$build"; fi
 if [ $long = yes ]; then
   sanitized "$build-address" address,undefined
   sanitized "$build-thread" thread
