@@ -21,7 +21,6 @@ enum Tag : std::uint64_t {
   kStop,      // to oneself: the serving thread ends
 };
 
-constexpr std::uint64_t kMostUnderWay = 8;       // steps of a rank that are not applied yet, where any number may be
 // Of a round, so that people see how it goes. The first rounds of a group are shorter: they show its speeds.
 constexpr double kFirstSeconds = 0.125, kMostSeconds = 2;
 constexpr std::chrono::milliseconds kLookAround{20};  // for what the coordinator wants, while waiting
@@ -54,6 +53,7 @@ Async::Async(const Seat& seat)
       parts_(parts_of(seat.replica.model().parameters().size(), seat.group.size)),
       reader_(seat.data, seat.group.shards_of(me_), seat.config.seed, seat.config.batch),
       most_steps_(most_round_steps(units_.size(), seat.group.size)),
+      most_under_way_(most_under_way(units_, me_)),
       losses_(seat.group.shards_of(me_).size()),
       read_(parts_.size(), seat.replica.step()),
       round_seconds_(kFirstSeconds),
@@ -128,16 +128,9 @@ std::optional<std::uint64_t> Async::next_turn(std::uint64_t& end, std::uint32_t&
 }
 
 bool Async::may_begin(std::uint64_t step) const {
-  const auto& bound = seat_.config.agreement.max_staleness;
-  for (const auto& by_rank : applied_) {
-    if (!bound && by_rank[me_] + kMostUnderWay <= step) return false;
-    if (bound && std::ranges::any_of(by_rank, [&](std::uint64_t applied) {
-          return applied != UINT64_MAX && step > applied && step - applied > *bound;
-        })) {
-      return false;
-    }
-  }
-  return true;
+  return std::ranges::all_of(applied_, [&](const auto& by_rank) {
+    return train::may_begin(step, me_, by_rank, seat_.config.agreement.max_staleness, most_under_way_);
+  });
 }
 
 bool Async::all_at(std::uint64_t version) const {

@@ -6,7 +6,7 @@
 //
 // Two threads: the training thread computes; a second one takes what others send and serves this rank's part,
 // so that a rank that computes holds up nobody. What is under way is bounded: gradients by the staleness (where
-// any is allowed, by eight steps of a rank that are not applied), new values by two for each rank and part (what a
+// any is allowed, by most_under_way() steps of a rank), new values by two for each rank and part (what a
 // slow rank does not take is left out; it gets the newest when it comes round).
 //
 // A round ends where every rank has all values of its last step, so that nothing is under way then: at the
@@ -72,6 +72,7 @@ class Async : public Strategy {
   std::vector<nn::ElementRange> parts_;
   BatchReader reader_;
   std::uint64_t most_steps_;                    // of a round
+  const std::uint64_t most_under_way_;
   std::vector<linalg::Buffer> gradients_;       // of the units in mine_
   std::vector<float*> partials_;
   std::vector<double> losses_;                  // of a step, by shard

@@ -10,6 +10,7 @@ namespace dl::train {
 namespace {
 
 constexpr std::uint64_t kMostSteps = 4096;  // of a round
+constexpr std::uint64_t kUnderWay = 8;      // steps of a rank that are not applied yet, where any number may be
 
 }  // namespace
 
@@ -47,6 +48,23 @@ PartOwner own_part(const UpdateRule& rule, Replica& replica, nn::ElementRange ra
   std::vector<std::span<const float>> slots;
   for (std::size_t i = 0; i < replica.slots(); ++i) slots.push_back(cut(replica.slot(i)));
   return {rule, replica.step(), cut(replica.model().parameters()), slots};
+}
+
+bool may_begin(std::uint64_t step, std::uint32_t rank, std::span<const std::uint64_t> applied,
+               const std::optional<std::uint64_t>& max_staleness, std::uint64_t most_under_way) {
+  if (!max_staleness) return step < applied[rank] + most_under_way;
+  return std::ranges::none_of(applied, [&](std::uint64_t its) {
+    return its != UINT64_MAX && step > its && step - its > *max_staleness;
+  });
+}
+
+std::uint64_t most_under_way(const std::vector<Unit>& units, std::uint32_t rank) {
+  std::uint64_t all = 0, own = 0;
+  for (const Unit& unit : units) {
+    all += unit.shards.size();
+    if (unit.rank == rank) own += unit.shards.size();
+  }
+  return own == 0 ? 0 : std::max(kUnderWay, (all + own - 1) / own);
 }
 
 comm::SumPlan message_plan(const Group& group, std::uint64_t elements, std::uint64_t head) {

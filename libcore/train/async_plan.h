@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -23,6 +25,15 @@ std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::uint32_t par
 UpdateRule update_rule(const RunConfig& config, std::uint64_t samples, std::vector<Unit> units, std::uint32_t shards);
 // The owner of a part, as a whole state has it.
 PartOwner own_part(const UpdateRule& rule, Replica& replica, nn::ElementRange range);
+
+// Whether a rank may begin a step (from 0), where so many steps of each rank are applied (PartOwner::applied): none
+// of them may be more than `max_staleness` behind. Without that bound, the rank may be most_under_way() steps ahead
+// of itself.
+bool may_begin(std::uint64_t step, std::uint32_t rank, std::span<const std::uint64_t> applied,
+               const std::optional<std::uint64_t>& max_staleness, std::uint64_t most_under_way);
+// Eight, or as many as make an update by themselves: with fewer, a rank of few shards could wait for one that
+// nobody else brings about.
+std::uint64_t most_under_way(const std::vector<Unit>& units, std::uint32_t rank);
 
 // Messages and gathers only: nothing is added over the communicator. A message is at most `head` bytes and a
 // part's floats.

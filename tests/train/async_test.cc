@@ -13,7 +13,7 @@
 #include "comm/local.h"
 #include "train/ranks.h"
 #include "support/scratch.h"
-#include "train/async_part.h"
+#include "train/async_plan.h"
 #include "train/update_log.h"
 
 
@@ -182,6 +182,54 @@ TEST_CASE("async: one update per S gradients in any order of arrival, whatever t
     CHECK(owner.version() == 10 + kSteps);
     for (std::uint32_t r = 0; r < 3; ++r) CHECK(owner.applied(r) == 10 + kSteps);
     CHECK(owner.applied(3) == UINT64_MAX);
+  }
+}
+
+TEST_CASE("async: no order of events locks the ranks, whatever the bound and the units' sizes") {
+  const std::optional<std::uint64_t> bounds[] = {0, 1, 3, 8, 20, std::nullopt};
+  for (std::uint64_t seed = 0; seed < 600; ++seed) {
+    const std::optional<std::uint64_t> bound = bounds[seed % 6];
+    Rng rng(seed, Purpose::test, 1);
+    const auto below = [&](std::uint64_t n) { return rng.next64() % n; };
+    std::vector<train::Unit> units;  // rank r has unit r, the first one most of the shards now and then
+    std::uint32_t shards = 0;
+    for (std::uint32_t r = 0; r < 2 + below(3); ++r) {
+      const auto size = static_cast<std::uint32_t>(r == 0 ? 1 + below(20) : 1 + below(2));
+      units.push_back({{shards, shards + size}, r});
+      shards += size;
+    }
+    const std::size_t ranks = units.size();
+    train::PartOwner owner({{}, {}, 0, shards, units}, 0, std::vector<float>(1), {});
+    const auto applied = [&] {
+      std::vector<std::uint64_t> steps;
+      for (std::uint32_t r = 0; r < ranks; ++r) steps.push_back(owner.applied(r));
+      return steps;
+    };
+    constexpr std::uint64_t kSteps = 60;
+    std::vector<std::vector<std::uint64_t>> seen(ranks, applied());  // by rank: what it knows
+    std::vector<std::uint64_t> begun(ranks), came(ranks);
+    const auto deliver = [&](std::uint32_t r) {
+      owner.arrive({r, came[r]++, owner.version(), 1.0, {1.0F}});
+    };
+    std::uint64_t still = 0;  // turns in which nothing happened
+    while (owner.version() < kSteps && still < 100) {
+      const auto r = static_cast<std::uint32_t>(below(ranks));
+      const std::uint64_t what = below(3);
+      ++still;
+      if (what == 0 && begun[r] < kSteps && train::may_begin(begun[r], r, seen[r], bound, train::most_under_way(units, r))) {
+        for (const std::uint64_t steps : seen[r]) REQUIRE((!bound || begun[r] <= steps + *bound));
+        ++begun[r];
+        still = 0;
+      } else if (what == 1 && came[r] < begun[r]) {
+        deliver(r);
+        still = 0;
+      } else if (what == 2 && seen[r] != applied()) {
+        seen[r] = applied();
+        still = 0;
+      }
+    }
+    CAPTURE(seed);
+    CHECK(owner.version() == kSteps);
   }
 }
 
