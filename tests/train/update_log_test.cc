@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "support/disk_trace.h"
 #include "support/scratch.h"
 
 using namespace dl;
@@ -183,6 +184,63 @@ TEST_CASE("update log: what does not follow, or is no record, is refused and cha
   CHECK(contents(path) == before);
   append(log, round_from(3));
   CHECK(steps_in(path) == 6);
+}
+
+namespace {
+
+// Checkpoints, as far as this is about: a file is there, or it is not.
+void commit(const fs::path& directory, std::uint64_t step, UpdateLog& log) {
+  log.sync();
+  write_file(directory / fmt::format("step-{}", step), "");
+}
+
+// Two checkpoints; before the second one a group breaks, and the run goes back to the first.
+void two_checkpoints(const fs::path& directory) {
+  UpdateLog log(directory / "updates.log", "run one", 0);
+  append(log, round_from(0));
+  commit(directory, 3, log);
+  append(log, round_from(3));
+  append(log, round_from(6));
+  log.go_on_from(3);
+  RoundRecord other = round_from(3);
+  other.arrivals[0] = {1, 0, 1, 0, 1, 0};
+  append(log, other);
+  commit(directory, 6, log);
+}
+
+// Crashes after which the newest checkpoint cannot be done again, or gone on from.
+int wrong_crashes(const fs::path& before, const std::vector<test::DiskCall>& calls) {
+  int wrong = 0;
+  test::for_each_crash(before, calls, [&](const fs::path& found, std::size_t, test::CrashedDisk::Fate) {
+    const std::uint64_t step = fs::exists(found / "step-6") ? 6 : fs::exists(found / "step-3") ? 3 : 0;
+    if (step == 0) return;
+    const fs::path path = found / "updates.log";
+    const Exit code = code_of([&] {
+      train::check_updates(path, "run one", 3, step);
+      UpdateLog log(path, "run one", step);
+      append(log, round_from(step));
+      log.sync();
+      train::check_updates(path, "run one", 3, step + 3);
+    });
+    if (code != Exit::ok) ++wrong;
+  });
+  return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("update log: the power fails after any call, and the newest checkpoint can be done again") {
+  const test::Scratch before, work;
+  auto calls = test::trace_disk(work.path(), [&] { two_checkpoints(work.path()); });
+  if (!calls) {
+    MESSAGE("ptrace is not allowed here: crash points not tried");
+    return;
+  }
+  CHECK(wrong_crashes(before.path(), *calls) == 0);
+  std::erase_if(*calls, [](const test::DiskCall& call) {
+    return call.kind == test::DiskCall::Kind::sync_file && call.path == "updates.log";
+  });
+  CHECK(wrong_crashes(before.path(), *calls) > 0);  // this can be seen to fail
 }
 
 TEST_CASE("round record: what contradicts itself is refused") {
