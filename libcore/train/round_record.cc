@@ -23,6 +23,9 @@ class Numbers {
       const auto byte = reader_.get<std::uint8_t>();
       value |= std::uint64_t{byte & 0x7FU} << shift;
       if (byte >= 0x80) continue;
+      if (byte == 0 && shift > 0) {
+        fail(Exit::data, "{}: a number that is longer than it must be at byte {}", what_, reader_.offset());
+      }
       if (value > most) break;
       return value;
     }
@@ -34,6 +37,20 @@ class Numbers {
   ByteReader reader_;
   std::string what_;
 };
+
+// Those that follow from who holds which shard.
+std::vector<Unit> units_of(const RoundRecord& round) {
+  std::vector<std::vector<std::uint32_t>> held(round.parts);
+  std::vector<Unit> by_shard = round.units, units;
+  std::ranges::sort(by_shard, {}, [](const Unit& unit) { return unit.shards.begin; });
+  for (const Unit& unit : by_shard) {
+    for (std::uint32_t s = unit.shards.begin; s < unit.shards.end; ++s) held[unit.rank].push_back(s);
+  }
+  for (std::uint32_t rank = 0; rank < round.parts; ++rank) {
+    for (const ShardRange& range : maximal_subtrees(round.shards, held[rank])) units.push_back({range, rank});
+  }
+  return units;
+}
 
 }  // namespace
 
@@ -81,13 +98,11 @@ RoundRecord RoundRecord::decode(ByteView bytes, const std::string& what) {
       if (seen[s]) fail(Exit::data, "{}: two units have shard {}", what, s);
       seen[s] = true;
     }
-    const bool after = r.units.empty() || std::pair(r.units.back().rank, r.units.back().shards.begin) <
-                                              std::pair(unit.rank, unit.shards.begin);
-    if (!after || unit.shards.size() == 0) fail(Exit::data, "{}: its units are not in order", what);
     has[unit.rank] = true;
     r.units.push_back(unit);
   }
   if (std::ranges::count(seen, false) != 0) fail(Exit::data, "{}: its units leave shards out", what);
+  if (units_of(r) != r.units) fail(Exit::data, "{}: its units are not the maximal subtrees of shards, in order", what);
   // Every number takes a byte at least: this bounds what is allocated.
   const std::uint64_t ranks = static_cast<std::uint64_t>(std::ranges::count(has, true));
   if (steps > in.left() || in.left() / steps < r.parts * (ranks + count)) {

@@ -18,7 +18,7 @@ using train::UpdateReader;
 
 namespace {
 
-// Two ranks, the second without shards; three steps from `first` on.
+// Two ranks with a unit each; three steps from `first` on.
 RoundRecord round_from(std::uint64_t first) {
   RoundRecord r;
   r.first = first;
@@ -26,8 +26,8 @@ RoundRecord round_from(std::uint64_t first) {
   r.total = 300;
   r.shards = 3;
   r.parts = 2;
-  r.units = {{{0, 2}, 0}, {{2, 3}, 0}};
-  r.reads = {{first, first, first, first + 1, first + 2, first + 1}, {}};
+  r.units = {{{0, 2}, 0}, {{2, 3}, 1}};
+  r.reads = {{first, first, first, first + 1, first + 2, first + 1}, {first, first, first, first, first, first}};
   r.arrivals = {{0, 1, 0, 1, 0, 1}, {0, 0, 1, 0, 1, 1}};
   return r;
 }
@@ -258,6 +258,10 @@ TEST_CASE("round record: what contradicts itself is refused") {
   CHECK(refused([](RoundRecord& r) { r.units.pop_back(); }));            // a shard left out
   CHECK(refused([](RoundRecord& r) { r.units[1].shards.begin = 1; }));   // one twice
   CHECK(refused([](RoundRecord& r) { std::swap(r.units[0], r.units[1]); }));
+  CHECK(refused([](RoundRecord& r) {                                     // no subtree
+    r.units[0].shards.end = 1;
+    r.units[1].shards.begin = 1;
+  }));
   CHECK(refused([](RoundRecord& r) { r.units[1].rank = 2; }));
   CHECK(refused([](RoundRecord& r) { r.reads[0][5] = 3; }));             // it went back
   CHECK(refused([](RoundRecord& r) { r.reads[0][4] = 7; }));             // a version that never was
