@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "checkpoint/ledger.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <optional>
 
-#include "base/directory.h"
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -47,26 +41,16 @@ std::optional<Json> entry_of(std::string_view line) {
 
 }  // namespace
 
-Ledger::Ledger(fs::path path) : path_(std::move(path)) {
-  const bool fresh = !fs::exists(path_);
-  std::string before = fresh ? "" : read_file(path_, kLongest);
+Ledger::Ledger(fs::path path) : file_(std::move(path)) {
+  const std::string before = read_file(file_.path(), kLongest);
   std::string_view last;
-  bytes_ = for_each_line(before, [&](std::string_view line) {
+  const std::uint64_t whole = for_each_line(before, [&](std::string_view line) {
     ++head_.lines;
     last = line;
   });
   if (head_.lines > 0) head_.sha256 = digest_of(last);
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail_errno(Exit::cannot_create, errno, path_.string());
-  const auto refuse = [this](int error_number, const char* what) {
-    ::close(fd_);
-    fail_errno(Exit::io, error_number, path_.string() + what);
-  };
-  if (bytes_ < before.size() && ::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) refuse(errno, ": truncate");
-  if (fresh) sync_directory(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+  file_.cut(whole);
 }
-
-Ledger::~Ledger() { ::close(fd_); }
 
 void Ledger::append(Json entry) {
   const std::lock_guard lock(mutex_);
@@ -75,25 +59,11 @@ void Ledger::append(Json entry) {
 }
 
 void Ledger::write_owed() {
-  if (failed_) fail(Exit::io, "{}: it could not be synchronised before", path_.string());
   for (; !owed_.empty(); owed_.pop_front()) {
     Json entry = owed_.front();
     entry[kPrevious] = head_.sha256;
     const std::string line = dump_line(entry);
-    const std::string text = line + "\n";
-    for (std::size_t at = 0; at < text.size();) {
-      const ssize_t n = ::write(fd_, text.data() + at, text.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n > 0) {
-        at += static_cast<std::size_t>(n);
-        continue;
-      }
-      const int error_number = n < 0 ? errno : ENOSPC;
-      if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) failed_ = true;
-      fail_errno(Exit::io, error_number, path_.string() + ": write");
-    }
-    synced_ = false;
-    bytes_ += text.size();
+    file_.append(as_bytes_of(line + "\n"));
     ++head_.lines;
     head_.sha256 = digest_of(line);
   }
@@ -102,12 +72,7 @@ void Ledger::write_owed() {
 void Ledger::sync() {
   const std::lock_guard lock(mutex_);
   write_owed();
-  if (synced_) return;
-  if (::fsync(fd_) != 0) {
-    failed_ = true;
-    fail_errno(Exit::io, errno, path_.string() + ": fsync");
-  }
-  synced_ = true;
+  file_.sync();
 }
 
 LedgerHead Ledger::head() const {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/file.h"
+#include "base/append_file.h"
 #include "base/json.h"
 
 namespace dl::checkpoint {
@@ -26,9 +26,6 @@ class Ledger {
   // Made where it is missing (73 where it cannot be). A last line that was cut by a crash is taken away:
   // nothing can depend on it, because sync() comes before what does.
   explicit Ledger(fs::path path);
-  ~Ledger();
-  Ledger(const Ledger&) = delete;
-  Ledger& operator=(const Ledger&) = delete;
 
   // Writes `entry`, an object, as one line. 74 where the disk is full: then nothing of it is left there, and
   // it is written before the next one.
@@ -41,13 +38,10 @@ class Ledger {
  private:
   void write_owed();
 
-  fs::path path_;
   mutable std::mutex mutex_;
   std::deque<Json> owed_;  // lines that the disk had no room for
   LedgerHead head_;
-  std::uint64_t bytes_ = 0;
-  bool synced_ = true, failed_ = false;
-  int fd_ = -1;
+  AppendFile file_;
 };
 
 struct LedgerLine {

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "train/update_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-
-#include "base/directory.h"
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -50,6 +43,15 @@ MappedFile opened(const fs::path& path) {
 void check_run(const fs::path& path, const UpdateReader& reader, const std::string& run_id) {
   if (reader.run_id() == run_id) return;
   fail(Exit::disagree, "{}: it is of run {}, and this is run {}", path.string(), shown(reader.run_id()), run_id);
+}
+
+// What the run has to go on from; nothing at its beginning.
+std::optional<UpdateReader> earlier(const fs::path& path, const std::string& run_id, std::uint64_t step) {
+  std::optional<UpdateReader> reader;
+  if (step == 0) return reader;
+  reader.emplace(path);
+  check_run(path, *reader, run_id);
+  return reader;
 }
 
 }  // namespace
@@ -114,48 +116,27 @@ void check_updates(const fs::path& path, const std::string& run_id, std::uint32_
   reader.pass_to(step);
 }
 
-UpdateLog::UpdateLog(fs::path path, const std::string& run_id, std::uint64_t step) : path_(std::move(path)) {
-  std::optional<UpdateReader> before;
-  if (step > 0) {
-    before.emplace(path_);
-    check_run(path_, *before, run_id);
-  }
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail_errno(Exit::cannot_create, errno, path_.string());
-  try {
-    if (before) {
-      cut_behind(*before, step);
-    } else {
-      begin(run_id);
-    }
-  } catch (...) {
-    ::close(fd_);
-    throw;
-  }
-}
+UpdateLog::UpdateLog(const fs::path& path, const std::string& run_id, std::uint64_t step)
+    : UpdateLog(earlier(path, run_id, step), path, run_id, step) {}
 
-UpdateLog::~UpdateLog() { ::close(fd_); }
-
-void UpdateLog::begin(const std::string& run_id) {
+UpdateLog::UpdateLog(std::optional<UpdateReader> before, const fs::path& path, const std::string& run_id,
+                     std::uint64_t step)
+    : file_(path) {
+  if (before) {
+    cut_behind(*before, step);
+    return;
+  }
   const Bytes head = head_of(run_id);
-  if (::ftruncate(fd_, 0) != 0) fail_errno(Exit::io, errno, path_.string() + ": truncate");
-  const ssize_t n = ::write(fd_, head.data(), head.size());
-  if (n != static_cast<ssize_t>(head.size())) fail_errno(Exit::io, n < 0 ? errno : ENOSPC, path_.string() + ": write");
-  bytes_ = head.size();
+  file_.cut(0);
+  file_.append(head);
   crc_ = crc32c(head);
-  synced_ = false;
-  sync_directory(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
 }
 
 void UpdateLog::cut_behind(UpdateReader& reader, std::uint64_t step) {
   reader.pass_to(step);
-  if (::ftruncate(fd_, static_cast<off_t>(reader.offset())) != 0) {
-    fail_errno(Exit::io, errno, path_.string() + ": truncate");
-  }
+  file_.cut(reader.offset());
   told_ = step;
-  bytes_ = reader.offset();
   crc_ = reader.checksum();
-  synced_ = false;
 }
 
 void UpdateLog::go_on_from(std::uint64_t step) {
@@ -166,14 +147,14 @@ void UpdateLog::go_on_from(std::uint64_t step) {
     return;
   }
   owed_.clear();
-  UpdateReader reader(path_);
+  UpdateReader reader(file_.path());
   cut_behind(reader, step);
 }
 
 void UpdateLog::append(std::uint64_t first, std::uint64_t last, ByteView record) {
   const std::lock_guard lock(mutex_);
   if (last <= told_) return;
-  const std::string what = fmt::format("{}: a record of steps {} to {}", path_.string(), first, last);
+  const std::string what = fmt::format("{}: a record of steps {} to {}", file_.path().string(), first, last);
   const RoundRecord round = RoundRecord::decode(record, what);
   if (round.first != first || round.last != last) fail(Exit::data, "{} says that it is of others", what);
   if (first != told_) fail(Exit::data, "{} does not follow step {}", what, told_);
@@ -183,22 +164,9 @@ void UpdateLog::append(std::uint64_t first, std::uint64_t last, ByteView record)
 }
 
 void UpdateLog::write_owed() {
-  if (failed_) fail(Exit::io, "{}: it could not be synchronised before", path_.string());
   for (; !owed_.empty(); owed_.pop_front()) {
     const Bytes bytes = framed(owed_.front().record, crc_);
-    for (std::size_t at = 0; at < bytes.size();) {
-      const ssize_t n = ::write(fd_, bytes.data() + at, bytes.size() - at);
-      if (n < 0 && errno == EINTR) continue;
-      if (n > 0) {
-        at += static_cast<std::size_t>(n);
-        continue;
-      }
-      const int error_number = n < 0 ? errno : ENOSPC;
-      if (::ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) failed_ = true;
-      fail_errno(Exit::io, error_number, path_.string() + ": write");
-    }
-    synced_ = false;
-    bytes_ += bytes.size();
+    file_.append(bytes);
     crc_ = crc32c(bytes, crc_);
   }
 }
@@ -206,12 +174,7 @@ void UpdateLog::write_owed() {
 void UpdateLog::sync() {
   const std::lock_guard lock(mutex_);
   write_owed();
-  if (synced_) return;
-  if (::fsync(fd_) != 0) {
-    failed_ = true;
-    fail_errno(Exit::io, errno, path_.string() + ": fsync");
-  }
-  synced_ = true;
+  file_.sync();
 }
 
 }  // namespace dl::train

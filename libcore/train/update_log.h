@@ -9,8 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "base/append_file.h"
 #include "base/bytes.h"
-#include "base/file.h"
 #include "train/round_record.h"
 
 namespace dl::train {
@@ -52,10 +52,7 @@ class UpdateLog {
  public:
   // For a run that goes on from this step: at 0 a new file (73 where it cannot be), else that of the same run
   // (66: none, 76: another one's), cut behind that step. 65 where no record ends there.
-  UpdateLog(fs::path path, const std::string& run_id, std::uint64_t step);
-  ~UpdateLog();
-  UpdateLog(const UpdateLog&) = delete;
-  UpdateLog& operator=(const UpdateLog&) = delete;
+  UpdateLog(const fs::path& path, const std::string& run_id, std::uint64_t step);
 
   // A new group goes on from this step: what was logged behind it did not happen. 65 where no record ends there.
   void go_on_from(std::uint64_t step);
@@ -72,18 +69,15 @@ class UpdateLog {
     std::uint64_t last;
     Bytes record;
   };
-  void begin(const std::string& run_id);
+  UpdateLog(std::optional<UpdateReader> before, const fs::path& path, const std::string& run_id, std::uint64_t step);
   void cut_behind(UpdateReader& reader, std::uint64_t step);
   void write_owed();
 
-  const fs::path path_;
   std::mutex mutex_;
   std::deque<Owed> owed_;        // what the disk had no room for
   std::uint64_t told_ = 0;       // the step up to which rounds were appended, owed ones included
-  std::uint64_t bytes_ = 0;      // of the file
-  std::uint32_t crc_ = 0;        // of them
-  bool synced_ = true, failed_ = false;
-  int fd_ = -1;
+  std::uint32_t crc_ = 0;        // of the file
+  AppendFile file_;
 };
 
 }  // namespace dl::train
