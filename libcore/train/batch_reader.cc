@@ -39,6 +39,8 @@ void BatchReader::open_epoch(std::uint64_t epoch) {
 }
 
 const nn::Batch& BatchReader::read(std::uint64_t step) {
+  if (step == step_) return batch_;
+  step_ = UINT64_MAX;  // should this fail
   if (step / steps_ != epoch_) open_epoch(step / steps_);
   const std::uint64_t t = step % steps_;
   const bool numbers = data_.manifest().schema.task == data::Task::regression;
@@ -84,6 +86,7 @@ const nn::Batch& BatchReader::read(std::uint64_t step) {
     }
     weights_.push_back(weight);
   }
+  step_ = step;
   return batch_;
 }
 

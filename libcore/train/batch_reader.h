@@ -22,7 +22,8 @@ class BatchReader {
               std::uint64_t batch);
 
   std::uint64_t steps_per_epoch() const { return steps_; }
-  // The rows of update `step` (from 0, counted over the whole run). Valid until the next call.
+  // The rows of update `step` (from 0, counted over the whole run). Valid until the next call for another
+  // step; for the same one nothing is read again.
   const nn::Batch& read(std::uint64_t step);
   // Rows of that step over all shards.
   std::uint64_t samples_of_step() const { return samples_; }
@@ -37,6 +38,7 @@ class BatchReader {
   std::uint64_t seed_;
   std::uint64_t steps_;
   std::uint64_t epoch_ = UINT64_MAX;
+  std::uint64_t step_ = UINT64_MAX;  // that batch_ is of
   std::vector<std::vector<std::uint32_t>> orders_;
   nn::Batch batch_;
   std::vector<data::Positions> places_;

@@ -2,7 +2,6 @@
 #include "train/tensor.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/clock.h"
@@ -58,11 +57,12 @@ Tensor::Tensor(const Seat& seat)
       blocking_(seat.config.model_spec(), seat.config.agreement.blocks),
       own_(seat.group.blocks_of(seat.group.rank)),
       speakers_{.generation = seat.group.generation, .rank = seat.group.rank, .size = seat.group.size, .owner = {}},
-      reader_(seat.data, seat.group.shards_read(), seat.config.seed, seat.config.batch),
+      readers_{BatchReader(seat.data, seat.group.shards_read(), seat.config.seed, seat.config.batch),
+               BatchReader(seat.data, seat.group.shards_read(), seat.config.seed, seat.config.batch)},
       model_(seat.config.model_spec(), blocking_, own_, seat.replica.model().arithmetic(), seat.replica.workers()),
       comm_([&] {
         const comm::SumPlan plan =
-            plan_of(seat.group, speakers_, blocking_, most_rows(seat, reader_.steps_per_epoch()));
+            plan_of(seat.group, speakers_, blocking_, most_rows(seat, readers_[0].steps_per_epoch()));
         for (const comm::SumPlan::Bucket& bucket : plan.buckets) sums_.push_back(bucket.begin);
         return seat.connect(plan);
       }()),
@@ -95,7 +95,8 @@ RoundTotals Tensor::round(std::uint64_t /*limit*/) {
   // The record has nothing that this step finds out, so it travels while the step is computed.
   StepRecord::write(record_, StepRecord::bytes(speakers_), seat_.wanted_bits(), {}, {});
   comm_->post(record_);
-  const nn::Batch& batch = reader_.read(step);
+  BatchReader& reader = readers_[step % 2];
+  const nn::Batch& batch = reader.read(step);
   double wait = 0;
   const auto waited = [&](const auto& what) {
     const std::int64_t from = monotonic_ns();
@@ -105,14 +106,18 @@ RoundTotals Tensor::round(std::uint64_t /*limit*/) {
   const nn::BlockSums sums{.parts = parts_,
                            .total = comm_->result().data(),
                            .begins = sums_,
-                           .start = [&](std::size_t sum) { comm_->start(sum); },
+                           .start =
+                               [&](std::size_t sum) {
+                                 comm_->start(sum);
+                                 if (comm_->size() > 1) readers_[(step + 1) % 2].read(step + 1);
+                               },
                            .wait = [&](std::size_t sum) { waited([&] { comm_->wait(sum); }); }};
   model_.backprop(batch, sums, losses_);
 
   StepTotals totals;
   waited([&] { totals = read_records(speakers_, comm_->collect()); });
   totals.loss = tree_sum(losses_);
-  totals.weight = tree_sum(reader_.segment_weights());
+  totals.weight = tree_sum(reader.segment_weights());
   const auto bad = std::ranges::find_if(losses_, [](double loss) { return !std::isfinite(loss); });
   if (bad != losses_.end()) totals.bad_shard = static_cast<std::uint32_t>(bad - losses_.begin());
   check_finite(totals, step + 1, step + 1);
@@ -120,7 +125,7 @@ RoundTotals Tensor::round(std::uint64_t /*limit*/) {
   if (seat_.config.optimizer.clip_norm > 0) waited([&] { squared = squares(); });
   apply(totals, squared);
   return {.steps = 1,
-          .samples = reader_.samples_of_step(),
+          .samples = reader.samples_of_step(),
           .loss = totals.loss,
           .weight = totals.weight,
           .bits = totals.bits,

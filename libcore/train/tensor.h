@@ -4,6 +4,7 @@
 // the outputs of each pair, and the gradients by the inputs of a pair that does not begin the model.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -46,7 +47,8 @@ class Tensor : public Strategy {
   const nn::Blocking blocking_;
   const std::vector<std::uint32_t> own_;      // blocks
   const Group speakers_;                      // of records without losses
-  BatchReader reader_;
+  // By parity of the step: the rows of the next step are read while a sum of this one travels.
+  std::array<BatchReader, 2> readers_;
   nn::BlockedModel model_;
   std::vector<linalg::Buffer> slots_;         // as the model's parameters
   std::vector<std::uint64_t> sums_;           // where each sum of a step begins
