@@ -3,6 +3,7 @@
 // messages delivered in any order that connections allow, against what must always be true.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
@@ -284,7 +285,15 @@ class World {
     REQUIRE(loads_[id].generation == start.generation);  // everyone holds its shards by now
     REQUIRE(loaded_[id] == start.generation);
     for (std::uint32_t shard = 0, next = 0; shard < start.owner.size(); ++shard) {
-      if (start.owner[shard] == start.rank) REQUIRE(loads_[id].shards.items().at(next++) == shard);
+      if (start.owner[shard] == start.rank || plan_.deals_blocks()) {
+        REQUIRE(loads_[id].shards.items().at(next++) == shard);
+      }
+    }
+    REQUIRE(start.blocks.size() == plan_.blocks.flops.size());
+    std::set<std::uint32_t> with_blocks(start.blocks.begin(), start.blocks.end());
+    if (plan_.deals_blocks()) {  // everyone has some, and nobody else
+      REQUIRE(with_blocks.size() == start.members.size());
+      REQUIRE(*with_blocks.rbegin() < start.members.size());
     }
     const auto step = static_cast<std::int64_t>(start.step);
     REQUIRE(step >= std::max<std::int64_t>(kept_, 0));
@@ -296,6 +305,7 @@ class World {
     const auto [at, fresh] = groups_.try_emplace(start.generation, Group{start, {}, {}, {}});
     REQUIRE(at->second.content.step == start.step);
     REQUIRE(at->second.content.owner == start.owner);
+    REQUIRE(std::ranges::equal(at->second.content.blocks, start.blocks));
     REQUIRE(at->second.content.members.size() == start.members.size());
     REQUIRE(at->second.ranks.insert(start.rank).second);
     REQUIRE(start.rank < start.members.size());
@@ -332,6 +342,10 @@ TEST_CASE("coordinator: any schedule of losses and joins keeps the promises, and
     plan.wait_ns = 1'000'000'000'000;
     plan.assignment = seed % 2 == 0 ? Assignment::adaptive : Assignment::balanced;
     if (seed % 5 == 0) plan.kept_step = 5;
+    if (seed % 7 == 0) {  // fewer blocks than there may be nodes
+      plan.blocks = {.common_flops = 1, .flops = {1, 2, 3}, .part_bytes = 1};
+      plan.assignment = seed % 2 == 0 ? Assignment::random : Assignment::balanced;
+    }
     World(seed, plan).run(static_cast<int>(100 + seed % 700), false);
   }
 }
