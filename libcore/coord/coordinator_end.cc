@@ -49,11 +49,12 @@ void Coordinator::check_done() {
   end(0, "", "");
 }
 
-// Everyone who trained is paused, or nobody is left: what is newest goes to disk first.
+// Everyone who trained is paused, or nobody is left: what is newest goes to disk first, whoever has it. After a
+// start it may be a node that trained for the coordinator before this one.
 void Coordinator::save_and_end() {
   std::int64_t best = kept_step_;
   std::optional<NodeId> holder;
-  for (const NodeId id : members()) {
+  for (const NodeId id : ready_nodes()) {
     const std::int64_t step = nodes_.at(id).paused.value_or(-1);
     if (step <= best) continue;
     best = step;

@@ -82,8 +82,8 @@ void Coordinator::proceed() {
   const std::vector<NodeId> ready = ready_nodes();
   const auto paused = [this](NodeId id) { return nodes_.at(id).paused.has_value(); };
   if (ending_) {
-    const std::vector<NodeId> group = members();
-    if (std::all_of(group.begin(), group.end(), paused)) save_and_end();
+    const auto owes = [&](NodeId id) { return nodes_.at(id).asked && !paused(id); };
+    if (std::none_of(ready.begin(), ready.end(), owes)) save_and_end();
     return;
   }
   if (ready.size() < needed() || !std::all_of(ready.begin(), ready.end(), paused)) return;
@@ -180,9 +180,10 @@ void Coordinator::load(Next next) {
   }
 }
 
+// What is told of the new generation comes first: it is on the disk before anybody works in it, so that a
+// coordinator that is killed at any moment and started again goes on above it.
 void Coordinator::start() {
   const auto& [group, owner, split, blocks, laggards, step] = next_;
-  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
   for (auto& [id, node] : nodes_) {
     node.rank.reset();
     node.paused.reset();
@@ -193,14 +194,6 @@ void Coordinator::start() {
     node.rank = rank;
     node.speed.begin_period();
     stir(group[rank]);
-    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers, blocks.owner};
-    for (const NodeId other : group) {
-      const Node& peer = nodes_.at(other);
-      // A peer on our own machine came over loopback; others find it where they found us.
-      const std::string& host = loopback(peer.address) ? node.via : peer.address;
-      message.members.push_back({host, peer.hello.mesh_port});
-    }
-    send(group[rank], std::move(message));
   }
   for (const NodeId id : group) {
     Node& node = nodes_.at(id);
@@ -214,16 +207,6 @@ void Coordinator::start() {
                                          {"generation", generation_},
                                          {"step", step}}});
   }
-  phase_ = Phase::running;
-  group_generation_ = generation_;
-  started_ = true;
-  pause_asked_ = false;
-  if (moving_ && moving_->group == group && moving_->paused_ns > 0) {
-    moving_->started = true;
-  } else {
-    moving_.reset();  // something else came between
-  }
-  final_step_ = -1;
   Json formed{{"event", "group"},
               {"generation", generation_},
               {"step", step},
@@ -238,6 +221,28 @@ void Coordinator::start() {
     formed["predicted_step_seconds"] = blocks.seconds;
   }
   out_.push_back(action::Announce{std::move(formed)});
+  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
+  for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
+    const Node& node = nodes_.at(group[rank]);
+    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers, blocks.owner};
+    for (const NodeId other : group) {
+      const Node& peer = nodes_.at(other);
+      // A peer on our own machine came over loopback; others find it where they found us.
+      const std::string& host = loopback(peer.address) ? node.via : peer.address;
+      message.members.push_back({host, peer.hello.mesh_port});
+    }
+    send(group[rank], std::move(message));
+  }
+  phase_ = Phase::running;
+  group_generation_ = generation_;
+  started_ = true;
+  pause_asked_ = false;
+  if (moving_ && moving_->group == group && moving_->paused_ns > 0) {
+    moving_->started = true;
+  } else {
+    moving_.reset();  // something else came between
+  }
+  final_step_ = -1;
 }
 
 }  // namespace dl::coord

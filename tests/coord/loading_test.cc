@@ -45,11 +45,11 @@ at 9
 loaded 1 gen 1
 loaded 2 gen 7
 loaded 2 gen 1
-> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
-> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,1,1]}
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 loaded 2 gen 1
 )");
 }
@@ -81,9 +81,9 @@ paused 1 gen 2 step -1
 # of the generation before: it counts for nothing
 loaded 1 gen 1
 loaded 1 gen 2
-> start 1 gen 2 rank 0 step 0 members 10.0.0.1:7001 owner 0000
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":2,"step":0}
 > announce {"event":"group","generation":2,"step":0,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 2 rank 0 step 0 members 10.0.0.1:7001 owner 0000
 )");
 }
 

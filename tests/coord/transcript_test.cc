@@ -28,11 +28,11 @@ paused 1 gen 1 step -1
 > load 2 gen 1 shards 2 3
 loaded 1 gen 1
 loaded 2 gen 1
-> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
-> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,1,1]}
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 )";
 
 }  // namespace
@@ -83,8 +83,8 @@ lost 1 connection reset by peer
 paused 2 gen 2 step 5
 > load 2 gen 2 shards 0 1 2 3
 loaded 2 gen 2
-> start 2 gen 2 rank 0 step 5 members 10.0.0.2:7002 owner 0000
 > announce {"event":"group","generation":2,"step":5,"nodes":1,"owner":[0,0,0,0]}
+> start 2 gen 2 rank 0 step 5 members 10.0.0.2:7002 owner 0000
 # a respawned node: rank 0 of now pauses at a step's border
 arrive 3
 > welcome 3 to run
@@ -103,11 +103,11 @@ state 2 asked step 8
 > load 3 gen 3 shards 2 3
 loaded 2 gen 3
 loaded 3 gen 3
+> announce {"event":"joined","rank":1,"host":"h3","pid":33,"threads":1,"kernel":"scalar","generation":3,"step":8}
+> announce {"event":"group","generation":3,"step":8,"nodes":2,"owner":[0,0,1,1]}
 > serve 3
 > start 2 gen 3 rank 0 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
 > start 3 gen 3 rank 1 step 8 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
-> announce {"event":"joined","rank":1,"host":"h3","pid":33,"threads":1,"kernel":"scalar","generation":3,"step":8}
-> announce {"event":"group","generation":3,"step":8,"nodes":2,"owner":[0,0,1,1]}
 )");
 }
 
@@ -131,8 +131,8 @@ lost 2 killed
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
-> start 1 gen 2 rank 0 step 6 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":6,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 2 rank 0 step 6 members 10.0.0.1:7001 owner 0000
 )");
 }
 
@@ -195,8 +195,8 @@ beat 1
 paused 1 gen 2 step 3
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
-> start 1 gen 2 rank 0 step 3 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":3,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 2 rank 0 step 3 members 10.0.0.1:7001 owner 0000
 # the coordinator itself was stopped for a minute: that is nobody's silence
 at 64
 at 65
@@ -228,8 +228,8 @@ at 9.2
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.1 s","generation":2,"step":0}
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
-> start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":1,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 owner 0000
 )");
 }
 
@@ -253,10 +253,10 @@ state 2 asked step 1
 > load 2 gen 2 shards 2 3
 loaded 1 gen 2
 loaded 2 gen 2
+> announce {"event":"group","generation":2,"step":1,"nodes":2,"owner":[0,0,1,1]}
 > serve 1
 > start 1 gen 2 rank 0 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > start 2 gen 2 rank 1 step 1 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
-> announce {"event":"group","generation":2,"step":1,"nodes":2,"owner":[0,0,1,1]}
 at 20.9
 at 21.1
 > pause 1 gen 3
@@ -322,8 +322,8 @@ lost 1 gone
 paused 2 gen 2 step 9
 > load 2 gen 2 shards 0 1 2 3
 loaded 2 gen 2
-> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
 > announce {"event":"group","generation":2,"step":9,"nodes":1,"owner":[0,0,0,0]}
+> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
 state 2 final step 9
 > keep
 > write final step 9
@@ -355,13 +355,13 @@ paused 1 gen 1 step -1
 > load 2 gen 1 shards 2 3
 loaded 1 gen 1
 loaded 2 gen 1
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":20}
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":20}
+> announce {"event":"group","generation":1,"step":20,"nodes":2,"owner":[0,0,1,1]}
 > serve 1
 > serve 2
 > start 1 gen 1 rank 0 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 > start 2 gen 1 rank 1 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
-> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":20}
-> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":20}
-> announce {"event":"group","generation":1,"step":20,"nodes":2,"owner":[0,0,1,1]}
 # everything of generation 1 comes too late
 lost 2 gone
 > announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
@@ -370,8 +370,8 @@ paused 1 gen 1 step 30
 paused 1 gen 2 step 21
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
-> start 1 gen 2 rank 0 step 21 members 10.0.0.1:7001 owner 0000
 > announce {"event":"group","generation":2,"step":21,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 2 rank 0 step 21 members 10.0.0.1:7001 owner 0000
 done 1 step 40 sha x
 stop 130
 > signal 1 pause
@@ -451,9 +451,9 @@ ready 1
 paused 1 gen 1 step -1
 > load 1 gen 1 shards 0 1 2 3
 loaded 1 gen 1
-> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 owner 0000
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":1,"owner":[0,0,0,0]}
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 owner 0000
 state 1 checkpoint step 5
 > keep
 > write checkpoint step 5
@@ -468,10 +468,10 @@ ready 2
 paused 2 gen 2 step -1
 > load 2 gen 2 shards 0 1 2 3
 loaded 2 gen 2
-> serve 2
-> start 2 gen 2 rank 0 step 5 members 127.0.0.1:7002 owner 0000
 > announce {"event":"joined","rank":0,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":2,"step":5}
 > announce {"event":"group","generation":2,"step":5,"nodes":1,"owner":[0,0,0,0]}
+> serve 2
+> start 2 gen 2 rank 0 step 5 members 127.0.0.1:7002 owner 0000
 lost 2 killed
 > announce {"event":"lost","rank":0,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
 at 1
@@ -504,11 +504,11 @@ paused 3 gen 1 step -1
 > load 2 gen 1 shards 1
 loaded 1 gen 1
 loaded 2 gen 1
-> start 1 gen 1 rank 0 step 0 members 127.0.0.1:7001 10.0.0.2:7002 owner 01
-> start 2 gen 1 rank 1 step 0 members 10.0.0.99:7001 10.0.0.2:7002 owner 01
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,1]}
+> start 1 gen 1 rank 0 step 0 members 127.0.0.1:7001 10.0.0.2:7002 owner 01
+> start 2 gen 1 rank 1 step 0 members 10.0.0.99:7001 10.0.0.2:7002 owner 01
 )");
 }
 
@@ -638,11 +638,11 @@ paused 2 gen 1 step -1
 > load 2 gen 1 shards 4 5 6 7
 loaded 1 gen 1
 loaded 2 gen 1
-> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
-> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,0,0,1,1,1,1]}
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 00001111
 # what is of another generation, of another rank or about another number of ranks says nothing
 pace 1 gen 0 step 4 took 0.02 ranks 0.005 0.02
 pace 2 gen 1 step 4 took 0.02 ranks 0.005 0.02
@@ -665,9 +665,9 @@ paused 2 gen 2 step 9
 > load 2 gen 2 shards 7
 loaded 1 gen 2
 loaded 2 gen 2
+> announce {"event":"group","generation":2,"step":9,"nodes":2,"owner":[0,0,0,0,0,0,0,1]}
 > start 1 gen 2 rank 0 step 9 members 10.0.0.1:7001 10.0.0.2:7002 owner 00000001
 > start 2 gen 2 rank 1 step 9 members 10.0.0.1:7001 10.0.0.2:7002 owner 00000001
-> announce {"event":"group","generation":2,"step":9,"nodes":2,"owner":[0,0,0,0,0,0,0,1]}
 at 0.06
 progress 1 step 10
 > live step 10
