@@ -23,19 +23,29 @@ struct SimulatedState {
 class SimulatedDisk {
  public:
   // The calls of a commit; the caller takes time between them, and may be killed there.
-  void rename(const SimulatedState& state, bool content_synced) { files_[state.step()] = {state, content_synced, false}; }
+  void rename(const SimulatedState& state, bool content_synced) {
+    const auto before = files_.find(state.step());
+    const bool over = before != files_.end() && (before->second.name_synced || before->second.over_another);
+    files_[state.step()] = {state, content_synced, false, over};
+  }
   void sync_names() {
     for (auto& [step, file] : files_) file.name_synced = true;
     while (files_.size() > 2) files_.erase(files_.begin());
   }
 
   void power_fails(Rng& rng) {
-    std::erase_if(files_, [&](auto& entry) {
-      auto& [state, content_synced, name_synced] = entry.second;
-      const bool named = name_synced || rng.below(2) == 0;
-      return !named || (!content_synced && rng.below(2) == 0);  // a name without its content does not load
-    });
-    for (auto& [step, file] : files_) file.content_synced = file.name_synced = true;
+    for (auto at = files_.begin(); at != files_.end();) {
+      File& file = at->second;
+      const bool named = file.name_synced || rng.below(2) == 0;
+      const bool old_one = !named && file.over_another;  // that one is still there, and whole
+      const bool whole = file.content_synced || rng.below(2) == 0;  // a name without its content does not load
+      if (old_one || (named && whole)) {
+        file = {file.state, true, true, false};
+        ++at;
+      } else {
+        at = files_.erase(at);
+      }
+    }
   }
 
   std::optional<SimulatedState> newest() const {
@@ -67,6 +77,7 @@ class SimulatedDisk {
   struct File {
     SimulatedState state;
     bool content_synced = false, name_synced = false;
+    bool over_another = false;  // that was sure to be there under this name
   };
   std::map<std::int64_t, File> files_;  // by step
 };
