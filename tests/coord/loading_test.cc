@@ -190,11 +190,11 @@ paused 2 gen 1 step -1
 > load 2 gen 1 shards 0 1 2 3
 loaded 1 gen 1
 loaded 2 gen 1
-> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
-> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
 > announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":1,"step":0}
 > announce {"event":"group","generation":1,"step":0,"nodes":2,"owner":[0,0,0,0],"blocks":[0,0,1],"predicted_step_seconds":1.0}
+> start 1 gen 1 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
+> start 2 gen 1 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0000 blocks 001
 )");
   p.nodes = 4;
   p.assignment = coord::Assignment::round_robin;

@@ -174,8 +174,8 @@ updates 2 gen 1 from 4 to 9
 paused 2 gen 2 step 9
 > load 2 gen 2 shards 0 1 2 3
 loaded 2 gen 2
-> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
 > announce {"event":"group","generation":2,"step":9,"nodes":1,"owner":[0,0,0,0]}
+> start 2 gen 2 rank 0 step 9 members 10.0.0.2:7002 owner 0000
 updates 2 gen 1 from 4 to 9
 updates 2 gen 2 from 9 to 12
 > append 9 to 12
