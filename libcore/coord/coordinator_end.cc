@@ -35,7 +35,7 @@ void Coordinator::check_done() {
                             "train_loss"}) {
       done[key] = object.get(key);
     }
-    for (const char* key : {"test_accuracy", "test_rmse"}) {
+    for (const char* key : {"test_accuracy", "test_rmse", "steps_refused"}) {
       if (object.has(key)) done[key] = object.get(key);
     }
     done["params_sha256"] = first.params_sha256.str();

@@ -36,6 +36,7 @@ struct Kernels {
   // in index order; then lane j + lane j+8, j + j+4, j + j+2, j + j+1. A square of a float32 is
   // exact in double.
   double (*squares)(const float* values, std::size_t size);
+  bool (*finite)(const float* values, std::size_t size);
 };
 
 const Kernels& baseline_kernels();

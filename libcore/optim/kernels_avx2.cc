@@ -4,7 +4,7 @@
 namespace dl::optim {
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2", update_all, squares_of};
+  static constexpr Kernels kKernels = {"avx2", update_all, squares_of, finite_all};
   return kKernels;
 }
 

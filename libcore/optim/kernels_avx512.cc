@@ -4,7 +4,7 @@
 namespace dl::optim {
 
 const Kernels& avx512_kernels() {
-  static constexpr Kernels kKernels = {"avx512", update_all, squares_of};
+  static constexpr Kernels kKernels = {"avx512", update_all, squares_of, finite_all};
   return kKernels;
 }
 

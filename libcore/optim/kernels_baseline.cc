@@ -4,7 +4,7 @@
 namespace dl::optim {
 
 const Kernels& baseline_kernels() {
-  static constexpr Kernels kKernels = {"baseline", update_all, squares_of};
+  static constexpr Kernels kKernels = {"baseline", update_all, squares_of, finite_all};
   return kKernels;
 }
 

@@ -82,6 +82,18 @@ double squares_of(const float* values, std::size_t size) {
   return lanes[0];
 }
 
+// The largest exponent tells, and integers have no order of evaluation to keep.
+bool finite_all(const float* values, std::size_t size) {
+  unsigned largest = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    unsigned bits;
+    __builtin_memcpy(&bits, values + i, sizeof(bits));
+    bits &= 0x7fffffffU;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest < 0x7f800000U;
+}
+
 }  // namespace
 
 }  // namespace dl::optim

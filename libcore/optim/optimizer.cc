@@ -101,6 +101,8 @@ double sum_of_squares(std::span<const float> gradient) {
   return sum;
 }
 
+bool all_finite(std::span<const float> values) { return best_kernels().finite(values.data(), values.size()); }
+
 float gradient_scale(double weight, double squares, float clip) {
   if (!(weight > 0)) return 0.0F;
   const double norm = std::sqrt(squares) / weight;

@@ -54,6 +54,9 @@ void update(const OptimizerSpec& spec, const StepFactors& factors, std::span<flo
 // order of its own; for the clipping norm.
 double sum_of_squares(std::span<const float> gradient);
 
+// Whether none of them is infinite or not a number.
+bool all_finite(std::span<const float> values);
+
 // gradient_scale for a gradient sum whose squares add up to `squares`: 1/weight, times
 // clip / norm where the norm of gradient/weight is above `clip` (0: never). 0 where nothing weighs
 // anything: such a batch has no gradient.

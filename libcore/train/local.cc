@@ -10,6 +10,7 @@
 #include "train/compression.h"
 #include "train/local_rounds.h"
 #include "train/ranges.h"
+#include "train/refusal.h"
 
 namespace dl::train {
 
@@ -95,10 +96,18 @@ RoundTotals Local::round(std::uint64_t limit) {
   const std::int64_t computed = monotonic_ns();
 
   StepTotals totals = read_records(seat_.group, comm_->collect());
-  check_finite(totals, first + 1, first + steps);
   const double collecting = seconds_between(computed, monotonic_ns());
   RoundTotals out{.steps = steps, .samples = samples, .loss = totals.loss, .weight = totals.weight, .bits = totals.bits};
-  out.wait = collecting + apply(totals.weight);
+  out.wait = collecting + wait_for_sums();
+  out.refusal = refusal_of(totals);
+  if (!out.refusal && !all_finite(seat_.replica.workers(), comm_->result())) {
+    out.refusal = refusal_of_sums(*comm_, first_bad_shard(steps));
+  }
+  if (out.refusal) {
+    out.loss = out.weight = 0;
+  } else {
+    apply(totals.weight);
+  }
   out.busy = busy_ = seconds_between(begin, computed);
   out.busy_before = std::move(totals.busy_before);
   return out;
@@ -195,14 +204,27 @@ void Local::add_up(std::size_t part, std::size_t depth) {
   });
 }
 
-// Returns the seconds that it waited for sums.
-double Local::apply(double weight) {
+double Local::wait_for_sums() {
   const std::int64_t from = monotonic_ns();
   // A round that has begun to be applied must end on every rank.
   for (std::size_t b = 0; b < buckets_; ++b) comm_->wait(b);
-  const double waited = seconds_between(from, monotonic_ns());
-  if (!(weight > 0)) return waited;
+  return seconds_between(from, monotonic_ns());
+}
 
+// Each of this rank's shards goes the same way again: the sums do not tell whose part it was.
+std::optional<std::uint32_t> Local::first_bad_shard(std::uint64_t steps) {
+  const std::vector<std::uint32_t> mine = seat_.group.shards_of(seat_.group.rank);
+  for (std::size_t shard = 0; shard < mine.size(); ++shard) {
+    go_alone(shard, steps);
+    for (const linalg::Buffer& vector : state_) {
+      if (!all_finite(seat_.replica.workers(), vector.span())) return mine[shard];
+    }
+  }
+  return std::nullopt;
+}
+
+void Local::apply(double weight) {
+  if (!(weight > 0)) return;
   Replica& replica = seat_.replica;
   const std::span<const float> sums = comm_->result();
   const optim::OptimizerSpec outer = outer_optimizer(seat_.config.agreement);
@@ -220,7 +242,6 @@ double Local::apply(double weight) {
       for (std::uint64_t i = begin; i < end; ++i) slot[i] = factors.gradient_scale * sum[i];
     }
   });
-  return waited;
 }
 
 }  // namespace dl::train

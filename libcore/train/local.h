@@ -58,7 +58,9 @@ class Local : public Strategy {
   std::span<float> level(std::size_t part, std::size_t depth);
   void write_leaf(float weight, std::span<float> to);
   void add_up(std::size_t part, std::size_t depth);
-  double apply(double weight);
+  double wait_for_sums();
+  void apply(double weight);
+  std::optional<std::uint32_t> first_bad_shard(std::uint64_t steps);
 
   const Seat seat_;
   const std::uint64_t size_;                       // of a vector

@@ -2,8 +2,12 @@
 // Passes over long vectors whose elements do not meet, by all compute threads.
 #pragma once
 
+#include <atomic>
+#include <span>
+
 #include "base/workers.h"
 #include "nn/model.h"
+#include "optim/optimizer.h"
 
 namespace dl::train {
 
@@ -20,6 +24,15 @@ void for_ranges(Workers& workers, nn::ElementRange range, const Work& work) {
   workers.run([&](unsigned member) {
     work(range.begin + length * member / members, range.begin + length * (member + 1) / members);
   });
+}
+
+// optim::all_finite, by all compute threads.
+inline bool all_finite(Workers& workers, std::span<const float> values) {
+  std::atomic<bool> finite{true};
+  for_ranges(workers, {0, values.size()}, [&](std::uint64_t begin, std::uint64_t end) {
+    if (!optim::all_finite(values.subspan(begin, end - begin))) finite = false;
+  });
+  return finite;
 }
 
 }  // namespace dl::train

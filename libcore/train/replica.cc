@@ -28,6 +28,36 @@ void Replica::begin_at_seed() {
   for (auto& extra : extras_) std::ranges::fill(extra.span(), 0.0F);
   cursor_ = Cursor{};
   has_state_ = true;
+  if (config_.on_nan == "rollback") keep_for_rollback();
+}
+
+bool Replica::finite() {
+  bool finite = all_finite(workers_, model_.parameters());
+  for (const auto* vectors : {&slots_, &extras_}) {
+    for (const linalg::Buffer& vector : *vectors) finite = finite && all_finite(workers_, vector.span());
+  }
+  return finite;
+}
+
+// Each vector of the state beside its place in the last one.
+template <typename Visit>
+void Replica::with_kept(const Visit& visit) {
+  float* kept = extras_.back().data();
+  const auto one = [&](std::span<float> vector) {
+    visit(vector, std::span(kept, vector.size()));
+    kept += vector.size();
+  };
+  one(model_.parameters());
+  for (linalg::Buffer& slot : slots_) one(slot.span());
+  for (std::size_t i = 0; i + 1 < extras_.size(); ++i) one(extras_[i].span());
+}
+
+void Replica::keep_for_rollback() {
+  with_kept([](std::span<float> now, std::span<float> kept) { std::ranges::copy(now, kept.begin()); });
+}
+
+void Replica::roll_back() {
+  with_kept([](std::span<float> now, std::span<float> kept) { std::ranges::copy(kept, now.begin()); });
 }
 
 std::uint64_t Replica::state_size() const { return state_floats(config_); }

@@ -49,7 +49,16 @@ class Replica {
               std::span<const float> gradient);
   void advance(const Cursor& next) { cursor_ = next; }
 
+  // Whether no parameter, and nothing that the optimizer or the mode remembers, is infinite or not a number.
+  bool finite();
+  // --on-nan rollback only: the numbers as they are now are what roll_back() goes back to. The cursor stays.
+  void keep_for_rollback();
+  void roll_back();
+
  private:
+  template <typename Visit>
+  void with_kept(const Visit& visit);
+
   RunConfig config_;
   optim::OptimizerSpec optimizer_;  // that gradients are given to
   Workers& workers_;

@@ -69,6 +69,7 @@ Json RunConfig::to_json() const {
             {"schedule", json_of(schedule)},
             {"checkpoint_every", checkpoint_every},
             {"eval_every", eval_every},
+            {"on_nan", on_nan},
             {"patience", patience}};
   if (hold_out) json["hold_out"] = *hold_out;
   if (!refit_of.empty()) json["refit_of"] = refit_of;
@@ -103,6 +104,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .refit_of = o.has("refit_of") ? o.text("refit_of") : "",
                    .init_sha256 = o.has("init_sha256") ? o.text("init_sha256") : "",
                    .replay = o.has("replay") ? o.text("replay") : "",
+                   .on_nan = o.has("on_nan") ? o.text("on_nan") : "stop",
                    .patience = o.count("patience")};
   if (o.has("hold_out")) config.hold_out = static_cast<std::uint32_t>(o.count("hold_out", UINT32_MAX));
   if (config.batch == 0) fail(Exit::data, "{}: a batch of 0 samples", what);

@@ -37,6 +37,7 @@ struct RunConfig {
   std::string refit_of;
   std::string init_sha256;             // of the parameters that the run begins with; empty: the seed's
   std::string replay;                  // the log of updates to go by (train/replay.h); empty: train
+  std::string on_nan = "stop";         // or skip, rollback: what a step that is not finite leads to (train/trainer.h)
   std::uint64_t patience = 0;          // epochs without a better validation loss before stopping; 0: never
 
   Json to_json() const;

@@ -10,6 +10,11 @@ std::vector<StateVector> extra_vectors(const RunConfig& config) {
   const std::uint64_t parameters = config.model_spec().parameter_count();
   if (compresses(config)) out = compression_vectors(config, compression_of(config), parameters);
   if (config.mode == "local" && config.agreement.outer_momentum > 0) out.push_back({"outer_momentum", parameters});
+  if (config.on_nan == "rollback") {
+    std::uint64_t floats = parameters * (1 + optim::slot_names(config.optimizer.kind).size());
+    for (const StateVector& extra : out) floats += extra.floats;
+    out.push_back({"rollback", floats});
+  }
   return out;
 }
 

@@ -16,7 +16,8 @@ struct StateVector {
   std::uint64_t floats = 0;
 };
 
-// Behind the parameters and the slots, in this order. A pure function of the run. All are zero at step 0.
+// Behind the parameters and the slots, in this order. A pure function of the run. All are zero at step 0 but the
+// last one with --on-nan rollback: "rollback", all that is before it as it was at the newest checkpoint.
 std::vector<StateVector> extra_vectors(const RunConfig& config);
 
 // Of a whole state.

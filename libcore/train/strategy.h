@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -34,9 +35,16 @@ struct Seat {
   std::function<void(std::uint64_t first, std::uint64_t last, const Bytes& record)> updates;
 };
 
+// Why a round was applied nowhere: a loss, or else a sum of gradients (in mode local, what came of them), was not
+// finite. The first shard whose own is not; none where only their sum is.
+struct Refusal {
+  const char* what = "loss";
+  std::optional<std::uint32_t> shard;
+};
+
 // What a round did; the same on every rank but for the times.
 struct RoundTotals {
-  std::uint64_t steps = 0;    // updates applied
+  std::uint64_t steps = 0;    // updates applied, or refused
   std::uint64_t samples = 0;  // that they used, over all ranks
   double loss = 0;            // sums over those samples
   double weight = 0;
@@ -45,6 +53,7 @@ struct RoundTotals {
   double fixed = 0;           // of busy: what takes as long whatever shards the rank has
   // Of every rank: seconds of computing in the round before; empty where the mode does not measure them.
   std::vector<double> busy_before = {};
+  std::optional<Refusal> refusal = {};  // nothing was applied; loss and weight are 0
 };
 
 // Before what the state has to be whole: on the ranks that judge the parameters (judge), on rank 0 the whole state
@@ -60,7 +69,8 @@ class Strategy {
   // Applies at least one and at most `limit` updates from the replica's step on; when it returns, all
   // ranks have applied the same ones. An update that has begun ends on every rank, or none begins.
   // Throws comm::RoundAborted when the group breaks: the replica is at the last whole round then, or, in
-  // a run that is held apart (train/state_layout.h), nowhere. A loss that is not finite is 65.
+  // a run that is held apart (train/state_layout.h), nowhere. Where a loss or a gradient is not finite nothing is
+  // applied, and a mode that cannot tell so in RoundTotals throws 65.
   virtual RoundTotals round(std::uint64_t limit) = 0;
 
   // To be called by all ranks at the same point, between rounds.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "train/sync.h"
 
+#include <cmath>
+
 #include "base/clock.h"
 #include "train/compression.h"
+#include "train/ranges.h"
+#include "train/refusal.h"
 
 namespace dl::train {
 
@@ -50,37 +54,61 @@ RoundTotals Sync::round(std::uint64_t /*limit*/) {
   });
   const std::int64_t computed = monotonic_ns();
   StepTotals totals = read_records(seat_.group, comm_->collect());
-  check_finite(totals, seat_.replica.step() + 1, seat_.replica.step() + 1);
   const std::int64_t collected = monotonic_ns();
-  const double waited = apply(totals);
+  // An update that has begun must end on every rank, so nothing is applied before all sums are here.
+  const double waited = wait_for_sums();
+  const std::uint64_t samples = reader_.samples_of_step();
+  auto refusal = refusal_of(totals);
+  if (!refusal) refusal = apply(totals);
   const double updating = seconds_between(collected, monotonic_ns()) - waited;
   busy_ = seconds_between(begin, computed) + updating;
   return {.steps = 1,
-          .samples = reader_.samples_of_step(),
-          .loss = totals.loss,
-          .weight = totals.weight,
+          .samples = samples,
+          .loss = refusal ? 0 : totals.loss,
+          .weight = refusal ? 0 : totals.weight,
           .bits = totals.bits,
           .busy = busy_,
           .wait = seconds_between(computed, collected) + waited,
           .fixed = updating,
-          .busy_before = std::move(totals.busy_before)};
+          .busy_before = std::move(totals.busy_before),
+          .refusal = refusal};
 }
 
-// Returns the seconds that it waited for sums.
-double Sync::apply(const StepTotals& totals) {
+double Sync::wait_for_sums() {
   const std::int64_t from = monotonic_ns();
-  // An update that has begun must end on every rank, so nothing is applied before all sums are here.
   for (std::size_t b = 0; b < seat_.replica.model().buckets().size(); ++b) comm_->wait(b);
-  const double waited = seconds_between(from, monotonic_ns());
+  return seconds_between(from, monotonic_ns());
+}
+
+// The sum has the same bits on every rank, so all come to the same verdict.
+std::optional<Refusal> Sync::apply(const StepTotals& totals) {
   const std::span<const float> gradient = comm_->result();
   const std::uint64_t step = seat_.replica.step();
   const float clip = seat_.config.optimizer.clip_norm;
   const double squares = clip > 0 ? optim::sum_of_squares(gradient) : 0;
+  const bool finite = clip > 0 ? std::isfinite(squares) : all_finite(seat_.replica.workers(), gradient);
+  if (!finite) return refusal_of_sums(*comm_, first_bad_shard());
   const optim::StepFactors factors{.step = step + 1,
                                    .lr = optim::learning_rate(schedule_, step),
                                    .gradient_scale = optim::gradient_scale(totals.weight, squares, clip)};
   seat_.replica.update(factors, {0, gradient.size()}, gradient);
-  return waited;
+  return std::nullopt;
+}
+
+// Each of this rank's shards once more, by itself: the sum does not tell whose part it was.
+std::optional<std::uint32_t> Sync::first_bad_shard() {
+  linalg::Buffer gradient(seat_.replica.model().parameters().size());
+  for (const std::uint32_t shard : seat_.group.shards_of(seat_.group.rank)) {
+    BatchReader reader(seat_.data, {shard}, seat_.config.seed, seat_.config.batch);
+    const nn::Batch& batch = reader.read(seat_.replica.step());
+    if (!(reader.segment_weights()[0] > 0)) continue;
+    const std::vector<std::uint32_t> lone{1};
+    float* const to = gradient.data();
+    double loss = 0;
+    seat_.replica.model().backprop(batch, lone, {&to, 1}, {&loss, 1}, [](std::size_t) {});
+    if (!optim::all_finite(gradient.span())) return shard;
+  }
+  return std::nullopt;
 }
 
 }  // namespace dl::train

@@ -27,7 +27,9 @@ class Sync : public Strategy {
 
  private:
   void join();
-  double apply(const StepTotals& totals);
+  double wait_for_sums();
+  std::optional<Refusal> apply(const StepTotals& totals);
+  std::optional<std::uint32_t> first_bad_shard();
 
   const Seat seat_;
   BatchReader reader_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "data/sampler.h"
 #include "train/judge.h"
 #include "train/round_times.h"
@@ -52,6 +53,8 @@ struct Trainer::State {
   }
 
   RoundTotals round();
+  void refuse(const Refusal& refusal, std::uint64_t steps);
+  std::uint64_t kept_before(std::uint64_t step) const;
   void save(coord::StateReason reason);
   void close_epoch();
   Json judge_part(bool validation, double* loss);
@@ -68,13 +71,51 @@ RoundTotals Trainer::State::round() {
   ahead.samples += totals.samples;
   ahead.epoch_loss += totals.loss;
   ahead.epoch_weight += totals.weight;
+  if (totals.refusal) refuse(*totals.refusal, totals.steps);
+  if ((checkpoint_due() || at_border()) && !replica.finite()) refuse({"state", std::nullopt}, totals.steps);
+  if (checkpoint_due() && config.on_nan == "rollback") replica.keep_for_rollback();
   replica.advance(ahead);
   return totals;
 }
 
+// The cursor is behind the round already.
+void Trainer::State::refuse(const Refusal& refusal, std::uint64_t steps) {
+  const std::uint64_t first = ahead.step - steps + 1;
+  const std::string when = steps == 1 ? fmt::format("step {}", first) : fmt::format("steps {} to {}", first, ahead.step);
+  const bool state = refusal.what == std::string_view("state");
+  const std::string reason =
+      state ? fmt::format("after {} the parameters, or what the optimizer remembers, are not finite", when)
+            : fmt::format("the {} of {} is not finite in {}", refusal.what,
+                          refusal.shard ? fmt::format("shard {}", *refusal.shard) : "all shards together", when);
+  const char* advice = "a smaller --lr or --clip may help";
+  if (config.on_nan == "stop") {
+    fail(Exit::data, "{}: nothing of {} is kept; {}", reason, steps == 1 ? "that step" : "them", advice);
+  }
+  std::uint64_t left_out = steps;
+  if (config.on_nan == "rollback") {
+    replica.roll_back();
+    left_out = ahead.step - kept_before(ahead.step);
+  } else if (state || !replica.finite()) {
+    fail(Exit::data, "{}: --on-nan skip cannot take back the update that did it; --on-nan rollback can, {}", reason, advice);
+  }
+  ahead.refused += left_out;
+  if (group.rank != 0) return;
+  hooks.report({{"event", "step_refused"},
+                {"step", ahead.step},
+                {"shard", refusal.shard ? Json(*refusal.shard) : Json(nullptr)},
+                {"reason", reason},
+                {"left_out", left_out}});
+}
+
+// The newest step before this one after which a checkpoint was due.
+std::uint64_t Trainer::State::kept_before(std::uint64_t step) const {
+  const std::uint64_t every = config.checkpoint_every > 0 ? config.checkpoint_every : per_epoch;
+  return (step - 1) / every * every;
+}
+
 void Trainer::State::save(coord::StateReason reason) {
   strategy->settle(Whole::save);
-  if (group.rank == 0) hooks.save(reason);
+  if (group.rank == 0 && (checkpoint_due() || replica.finite())) hooks.save(reason);  // one that was asked for can wait
 }
 
 Json Trainer::State::judge_part(bool validation, double* loss) {
@@ -153,6 +194,7 @@ Json Trainer::summary() const {
             {"seconds", at.seconds},
             {"samples_per_second", at.seconds > 0 ? static_cast<double>(at.samples) / at.seconds : 0},
             {"train_loss", at.last_loss}};
+  if (at.refused > 0) json["steps_refused"] = at.refused;
   json.update(state_->held_out);
   return json;
 }
@@ -176,9 +218,7 @@ Ending Trainer::run() {
       if (const auto pace = s.times.news(s.group.generation, s.ahead.step)) s.hooks.pace(*pace);
     }
     const bool asked = (totals.bits & coord::Signal::kCheckpoint) != 0;
-    if ((asked || s.checkpoint_due()) && s.ahead.step < s.total_steps) {
-      s.save(coord::StateReason::checkpoint);
-    }
+    if ((asked || s.checkpoint_due()) && s.ahead.step < s.total_steps) s.save(coord::StateReason::checkpoint);
     if ((totals.bits & coord::Signal::kPause) != 0 && s.ahead.step < s.total_steps) {
       s.strategy->settle(Whole::leave);
       return Ending::paused;

@@ -29,7 +29,17 @@ struct Hooks {
 // Runs from the replica's step until the run is complete, has stopped early, or the group agreed to
 // pause. `data` must hold this rank's shards; `make_communicator` is called once, with the plan of
 // the sums. Throws comm::RoundAborted when the group breaks (see Strategy::round for what the replica
-// holds then). A loss that is not finite is 65.
+// holds then).
+//
+// A round whose loss or gradient is not finite is refused: nothing of it is applied. What follows is the same on
+// every rank and in every start, since all look at the same sums (RunConfig::on_nan):
+//   stop      65, with the shard's name.
+//   skip      Its samples count as used, and the run goes on after it with the parameters that it has.
+//   rollback  The same, but parameters and all that is remembered are those of the newest checkpoint that was due
+//             (checkpoint_every, or the end of an epoch; the run's begin). The rounds since then are left out like
+//             this one: what blows up was often on its way before. No round is done again, as it would end alike.
+// Where a checkpoint is due, or the run ends, and the state itself is not finite (an update that overflowed), the
+// round before it is refused too; skip cannot take an update back, and ends with 65.
 class Trainer {
  public:
   using MakeCommunicator =

@@ -120,7 +120,7 @@ void Display::event(const Json& event) {
 void Display::tell(const Json& event) {
   const std::string name = text_of(event, "event");
   if (name == "nodes") nodes_ = event.at("nodes");
-  if (!log_.shows(Level::info) && name != "lost" && name != "refused") return;
+  if (!log_.shows(Level::info) && name != "lost" && name != "refused" && name != "step_refused") return;
   erase();
   if (name == "joined") {
     log_.info("rank {} joined: {}, {} thread{}, {}", text_of(event, "rank"), node_of(event),
@@ -149,6 +149,9 @@ void Display::tell(const Json& event) {
   } else if (name == "lost") {
     alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
                       node_of(event), text_of(event, "reason")));
+  } else if (name == "step_refused") {
+    alarm(fmt::format("{}: {} step{} left out (--on-nan)", text_of(event, "reason"), text_of(event, "left_out"),
+                      event.at("left_out") == 1 ? " is" : "s are"));
   } else if (name == "refused") {
     alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
   } else if (name == "epoch") {
@@ -233,6 +236,7 @@ std::string summary(const Json& done) {
   row("samples/s", grouped(static_cast<std::uint64_t>(std::max(0.0, object.number("samples_per_second")))));
   row("train loss", fmt::format("{:.6f}", object.number("train_loss")));
   if (object.has("test_accuracy")) row("test accuracy", fmt::format("{:.4f}", object.number("test_accuracy")));
+  if (object.has("steps_refused")) row("steps refused", grouped(object.count("steps_refused")));
   if (object.has("test_rmse")) row("test RMSE", fmt::format("{:.6g}", object.number("test_rmse")));
   row("params sha256", object.text("params_sha256"));
   row("checkpoint", object.text("checkpoint"));

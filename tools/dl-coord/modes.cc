@@ -105,6 +105,9 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   spec.groups = static_cast<std::uint32_t>(given.count("groups", 1, 65536));
   train::check_compression(config);
   read_async(given, config);
+  if (config.on_nan != "stop" && ((config.mode != "sync" && config.mode != "local") || train::compresses(config))) {
+    fail(Exit::usage, "--on-nan {}: modes sync and local know it, without --compress", config.on_nan);
+  }
   spec.local_steps = given.count("local-steps", 1, 1'000'000);
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);

@@ -134,6 +134,7 @@ cli::Table option_table() {
       .option("epsilon", "F", "of adam and adamw", "1e-8")
       .option("weight-decay", "F", "of the parameters", "0")
       .option("clip", "F", "longest gradient; 0: any", "0")
+      .option("on-nan", "HOW", "a loss or gradient that is not finite: stop, skip (the step) or rollback (to the newest checkpoint, and on)", "stop")
       .option("schedule", "NAME", "of the learning rate: constant, step or cosine", "constant")
       .option("warmup", "N", "steps in which the rate rises", "0")
       .option("lr-step", "N", "schedule step: steps between its falls", "0")
@@ -205,6 +206,7 @@ Options read_options(const cli::Given& given) {
   config.optimizer = optimizer(given);
   config.schedule = schedule(given, config.optimizer.kind);
   config.checkpoint_every = given.count("checkpoint-every", 0, std::uint64_t{1} << 40);
+  config.on_nan = given.choice("on-nan", {"stop", "skip", "rollback"});
   config.patience = given.count("patience", 0, 1'000'000);
   o.spawn = static_cast<std::uint32_t>(given.count("spawn", 0, 1024));
   o.nodes = given.has("nodes") ? static_cast<std::uint32_t>(given.count("nodes", 1, 1024))
@@ -334,6 +336,7 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   nested("schedule", "step_every", "--lr-step");
   nested("schedule", "factor", "--lr-factor");
   nested("schedule", "floor", "--lr-floor");
+  out.emplace_back("--on-nan", config.on_nan);
   return out;
 }
 
