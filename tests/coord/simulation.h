@@ -106,6 +106,7 @@ class Simulation {
   void act(const coord::action::Serve& a);
   void act(const coord::action::Write& a);
   void act(const coord::action::Announce& a);
+  void act(const coord::action::Append&) {}
   void act(const coord::action::Live&) {}
   void act(const coord::action::Finish& a);
   void write_next();
