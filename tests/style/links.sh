@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The binaries prove the plan: dl-shard and dl-eval hold no Asio, dl-coord and dl-shard link no BLAS.
+# The binaries prove the plan: dl-shard and dl-eval hold no Asio, dl-coord and dl-shard link no BLAS; all are linked
+# so that what a stranger sends does not turn into code.
 # usage: links.sh DL_SHARD DL_NODE DL_COORD DL_EVAL
 set -u
 shard=$1 node=$2 coord=$3 evaluate=$4
@@ -17,5 +18,13 @@ for tool in "$shard" "$evaluate"; do
   asio "$tool" && complain "$tool holds Boost.Asio"
 done
 asio "$node" || complain "$node holds no Asio: this test looks at the wrong thing"
+# Loaded anywhere, nothing writable is executable, and what the loader fills in is read-only then.
+for tool in "$@"; do
+  readelf -hW "$tool" | grep -q 'Type: *DYN' || complain "$tool is not position-independent"
+  readelf -lW "$tool" | grep -q GNU_RELRO || complain "$tool has tables that stay writable (no relro)"
+  readelf -dW "$tool" | grep -Eq 'BIND_NOW|FLAGS_1.*NOW' || complain "$tool fills in its tables while it runs (no -z now)"
+  readelf -lW "$tool" | grep GNU_STACK | grep -q 'RWE' && complain "$tool has an executable stack"
+  readelf -lW "$tool" | grep LOAD | grep -q 'RWE' && complain "$tool has a segment that is writable and executable"
+done
 [ $bad = 0 ] && echo "every tool links what the plan says"
 exit $bad
