@@ -3,8 +3,8 @@
 # Builds dl and runs its tests; the last line is 'N passed, N failed, N skipped'.
 # usage: tests/run.sh [--long]
 #   --long   with every combination of modes, not only pairs; then once more under the address,
-#            undefined-behaviour and thread sanitizers, and, where there is clang, a minute of fuzzing for
-#            each target of tests/fuzz
+#            undefined-behaviour and thread sanitizers, with promises taken out of a copy of the tree
+#            (tests/mutations.sh), and, where there is clang, a minute of fuzzing for each target of tests/fuzz
 set -u
 cd "$(dirname "$0")/.." || exit 70
 long=no
@@ -89,12 +89,18 @@ fuzzed() {
   done
 }
 
+# mutated DIR: the tests must find what the patches of tests/mutations break
+mutated() {
+  if tests/mutations.sh "$1"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
 build=${DL_BUILD:-build-tests}
 build "$build"
 if [ $long = yes ]; then DL_ALL_COMBINATIONS=yes suite "$build"; else suite "$build"; fi
 if [ $long = yes ]; then
   sanitized "$build-address" address,undefined
   sanitized "$build-thread" thread
+  mutated "$build-mutations"
   fuzzed "$build-fuzz"
 fi
 
