@@ -14,7 +14,10 @@ Json Cursor::to_json() const {
             {"epoch_weight", epoch_weight},
             {"last_loss", last_loss}};
   if (best_loss) json["best_loss"] = *best_loss;
-  if (refused > 0) json["refused"] = refused;
+  if (refused > 0) {
+    json["refused"] = refused;
+    json["refused_step"] = refused_step;
+  }
   return json;
 }
 
@@ -30,7 +33,10 @@ Cursor Cursor::from_json(const Json& json, const std::string& what) {
                 .best_step = o.count("best_step"),
                 .stale_epochs = o.count("stale_epochs"),
                 .stopped_early = o.count("stopped_early", 1) == 1};
-  if (o.has("refused")) cursor.refused = o.count("refused");
+  if (o.has("refused")) {
+    cursor.refused = o.count("refused");
+    cursor.refused_step = o.count("refused_step");
+  }
   if (o.has("best_loss")) cursor.best_loss = o.number("best_loss");
   return cursor;
 }

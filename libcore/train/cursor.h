@@ -22,6 +22,7 @@ struct Cursor {
   std::uint64_t stale_epochs = 0;  // judgements since then
   bool stopped_early = false;
   std::uint64_t refused = 0;       // steps that left no update, or whose update was taken back (--on-nan)
+  std::uint64_t refused_step = 0;  // the newest of them
 
   // Whole numbers as integers, the rest as floating point (run_record keeps both kinds apart).
   Json to_json() const;

@@ -94,11 +94,12 @@ void Trainer::State::refuse(const Refusal& refusal, std::uint64_t steps) {
   std::uint64_t left_out = steps;
   if (config.on_nan == "rollback") {
     replica.roll_back();
-    left_out = ahead.step - kept_before(ahead.step);
+    left_out = ahead.step - std::max(kept_before(ahead.step), ahead.refused_step);  // those before are counted
   } else if (state || !replica.finite()) {
     fail(Exit::data, "{}: --on-nan skip cannot take back the update that did it; --on-nan rollback can, {}", reason, advice);
   }
   ahead.refused += left_out;
+  ahead.refused_step = ahead.step;
   if (group.rank != 0) return;
   hooks.report({{"event", "step_refused"},
                 {"step", ahead.step},

@@ -167,6 +167,7 @@ TEST_CASE("on-nan: a rate that is too large is taken back by rollback only") {
   CHECK(test::same_state(test::run(config, kSettings[1])[1], wanted));
 
   config.schedule.lr = 3e38;
+  config.optimizer.weight_decay = 1000;
   for (const char* on_nan : {"stop", "skip"}) {
     config.on_nan = on_nan;
     config.checkpoint_every = 1;  // nothing that is not finite gets so far
@@ -184,7 +185,7 @@ TEST_CASE("on-nan in local: a round that is not finite is left out whole, with t
     config.agreement.outer_momentum = 0.5;
     const Outcome wanted = test::run(config, kSettings[0])[0];
     CHECK(wanted.cursor.refused > 0);
-    CHECK(wanted.cursor.refused < wanted.cursor.step);
+    CHECK(wanted.cursor.refused <= wanted.cursor.step);
     CHECK(optim::all_finite(wanted.state));
     for (const Setting& setting : kSettings) {
       for (const Outcome& outcome : test::run(config, setting)) CHECK(test::same_state(outcome, wanted));
