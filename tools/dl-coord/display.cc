@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdio>
 
@@ -150,8 +151,9 @@ void Display::tell(const Json& event) {
     alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
                       node_of(event), text_of(event, "reason")));
   } else if (name == "step_refused") {
-    alarm(fmt::format("{}: {} step{} left out (--on-nan)", text_of(event, "reason"), text_of(event, "left_out"),
-                      event.at("left_out") == 1 ? " is" : "s are"));
+    if (!std::has_single_bit(++refusals_)) return;
+    alarm(fmt::format("{}: {} step{} left out ({} such so far)", text_of(event, "reason"), text_of(event, "left_out"),
+                      event.at("left_out") == 1 ? " is" : "s are", refusals_));
   } else if (name == "refused") {
     alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
   } else if (name == "epoch") {

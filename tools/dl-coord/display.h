@@ -42,6 +42,7 @@ class Display {
   std::int64_t shown_ns_ = 0;
   coord::Progress base_;  // where the rate is measured from
   double rate_ = 0;
+  std::uint64_t refusals_ = 0;  // of steps; many of them are worth few lines
   Json nodes_ = Json::array();  // where their time went
 };
 
