@@ -17,6 +17,7 @@ said() { sed -n "s/^$2: //p" "$1"; }
 
 (cd "$root" && tar -cf - libcore tools tests man share meson.build meson_options.txt README.md LICENSE) | tar -xf - -C "$work" || exit 74
 cd "$work" || exit 70
+sed -n 's|^+++ b/||p' "$root"/tests/mutations/*.patch | sort -u | xargs touch  # an earlier call may have left them changed
 command -v ccache >/dev/null && export CXX="${CXX:-ccache g++}"
 [ -f build/build.ninja ] || meson setup build >meson.log 2>&1 || { cat meson.log; exit 70; }
 
