@@ -26,7 +26,7 @@ passes() {
   local target
   target=$(said "$1" target)
   ninja -C build "$target" >compile.log 2>&1 || return 2
-  timeout 300 "build/$target" -tc="$(said "$1" cases)" >test.log 2>&1
+  timeout 120 "build/$target" -tc="$(said "$1" cases)" >test.log 2>&1
   case $? in 0) return 0 ;; 124) return 3 ;; *) return 1 ;; esac
 }
 
