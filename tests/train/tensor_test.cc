@@ -136,6 +136,9 @@ TEST_CASE("tensor: what is saved is whole on rank 0") {
   const auto wanted = saved(dealt({0, 0, 0, 0, 0}, 1));
   CHECK(wanted.size() > 1);
   CHECK(saved(dealt({1, 0, 1, 2, 2}, 3)) == wanted);
+  Setting paused = dealt({0, 0, 0, 0, 0}, 1);
+  paused.pause_at = 4;
+  CHECK(run(config, paused)[0].state == wanted.at(0));  // slots too
 }
 
 TEST_CASE("tensor: other blocks give other bits, and openblas the same for any ranks") {
