@@ -41,7 +41,7 @@ gives 64 '--data is missing' --model 'dense 8' -o r
 gives 64 "--batch: '0' is not" --data m --model 'dense 8' -o r --batch 0
 gives 64 "--lr: 'nan' is not" --data m --model 'dense 8' -o r --lr nan
 gives 64 "--local-steps says nothing in --mode sync" --data m --model 'dense 8' -o r --local-steps 4
-gives 64 "--mode: 'async' is not one of sync" --data m --model 'dense 8' -o r --mode async
+gives 64 "--mode: 'gossip' is not one of sync" --data m --model 'dense 8' -o r --mode gossip
 gives 64 '--epochs and --steps' --data m --model 'dense 8' -o r --epochs 1 --steps 1
 gives 64 '--patience needs a validation part' --data m --model 'dense 8' -o r --patience 3
 gives 64 '--output needs a value' --data m --model 'dense 8' -o --json
