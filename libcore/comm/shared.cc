@@ -38,7 +38,17 @@ std::uint64_t first_line(const SumPlan::Bucket& range) { return range.begin / kL
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
-// As long as a rank's slice, or as evenly as it can be cut.
+std::vector<std::uint64_t> shards_before(const SumPlan& plan) {
+  std::vector<std::uint64_t> before = {0};
+  for (const std::vector<ShardRange>& parts : plan.parts_of_rank) {
+    std::uint64_t shards = 0;
+    for (const ShardRange& part : parts) shards += part.size();
+    before.push_back(before.back() + shards);
+  }
+  return before;
+}
+
+// As long as an equal slice, or as evenly as it can be cut.
 std::uint64_t chunk_length(std::uint64_t size, std::uint64_t ranks) {
   const std::uint64_t slice = divide_up(size, ranks);
   const std::uint64_t even = divide_up(slice, std::max<std::uint64_t>(divide_up(slice, kLongest), 1));
@@ -58,6 +68,7 @@ SharedSums::SharedSums(const SumPlan& plan, std::uint32_t rank, std::shared_ptr<
       memory_(std::move(memory)),
       vectors_(memory_->bytes().data() + layout_.vectors(), parts_.count() + 1, plan.size()),
       alarm_(std::move(alarm)),
+      shards_before_(shards_before(plan)),
       operands_(parts_.count()) {
   if (memory_->bytes().size() < layout_.bytes()) fail(Exit::bug, "a segment that is too short");
   for (const SumPlan::Bucket& range : plan.buckets) {
@@ -100,6 +111,7 @@ void SharedSums::start(std::size_t bucket) {
   alarm_->check();
   Bucket& own = buckets_.at(bucket);
   ++own.rounds;
+  own.adds = 0;
   own.open = true;
   store(layout_.starts(rank_, bucket), own.rounds);
   ring_all();
@@ -142,7 +154,15 @@ bool SharedSums::all_started(std::size_t bucket) const {
 
 // Of a bucket's chunks, those of a slice are [first_chunk(slice), first_chunk(slice + 1)).
 std::uint64_t SharedSums::first_chunk(std::size_t bucket, std::uint32_t slice) const {
-  return buckets_[bucket].chunks * slice / ranks_;
+  const std::uint64_t all = shards_before_.back();
+  return all == 0 ? buckets_[bucket].chunks * slice / ranks_
+                  : buckets_[bucket].chunks * shards_before_[slice] / all;
+}
+
+// A rank that has left in order adds nothing any more.
+bool SharedSums::may_take(std::size_t bucket, std::uint32_t slice) const {
+  if (slice == rank_ || load(layout_.left(slice)) != 0) return true;
+  return buckets_[bucket].adds < 2 * (first_chunk(bucket, rank_ + 1) - first_chunk(bucket, rank_));
 }
 
 bool SharedSums::can_work() const {
@@ -151,7 +171,7 @@ bool SharedSums::can_work() const {
     if (!own.open || !all_started(b)) continue;
     for (std::uint32_t slice = 0; slice < ranks_; ++slice) {
       const std::uint64_t count = first_chunk(b, slice + 1) - first_chunk(b, slice);
-      if (load(layout_.taken(b, slice)) < own.rounds * count) return true;
+      if (load(layout_.taken(b, slice)) < own.rounds * count && may_take(b, slice)) return true;
     }
   }
   return false;
@@ -177,6 +197,7 @@ bool SharedSums::take(std::size_t bucket, std::uint64_t& chunk) {
   const Bucket& own = buckets_[bucket];
   for (std::uint32_t i = 0; i < ranks_; ++i) {
     const std::uint32_t slice = (rank_ + i) % ranks_;
+    if (!may_take(bucket, slice)) continue;
     const std::uint64_t first = first_chunk(bucket, slice);
     const std::uint64_t count = first_chunk(bucket, slice + 1) - first;
     const std::uint64_t begin = (own.rounds - 1) * count;
@@ -193,7 +214,8 @@ bool SharedSums::take(std::size_t bucket, std::uint64_t& chunk) {
 }
 
 void SharedSums::add(std::size_t bucket, std::uint64_t chunk) {
-  const Bucket& own = buckets_[bucket];
+  Bucket& own = buckets_[bucket];
+  ++own.adds;
   const std::uint64_t at = first_line(own.range) + chunk * own.length;
   const std::uint64_t begin = std::max(own.range.begin, at);
   const std::uint64_t end = std::min(own.range.end, at + own.length);

@@ -2,11 +2,13 @@
 // Sums of ranks that see the same memory: processes of one host.
 //
 // How a sum is made. All parts lie in the shared memory, and so does the result, one for all. Buckets
-// are cut into chunks, and these dealt to the ranks in slices. Once every rank has started a bucket,
-// whoever has nothing better to do (it waits) takes the next chunk and adds it from everybody's parts in
-// the order of the tree: of its own slice first, which its core's cache remembers, then of others, so
-// a rank that is late adds less. A bucket is done when its chunks are added. Nothing is copied, and no
-// thread but those that train takes part.
+// are cut into chunks, and these dealt to the ranks in slices, by the shards that each has. Once every
+// rank has started a bucket, whoever has nothing better to do (it waits) takes the next chunk and adds it
+// from everybody's parts in the order of the tree: of its own slice first, which its core's cache
+// remembers, then of others, so a rank that is late adds less. But nobody adds more than twice its
+// slice: a rank that got few shards is slow, or rationed, and its processor time is dear even while it
+// waits. A bucket is done when its chunks are added. Nothing is copied, and no thread but those that
+// train takes part.
 //
 // Why nobody reads what is being written. A part is read when its rank has started the bucket and until
 // all chunks are added, which the rank waits for. The result is written when all ranks have started, and
@@ -59,6 +61,7 @@ class SharedSums {
     std::uint64_t length = 0;  // of a chunk; whole lines
     std::uint64_t chunks = 0;
     std::uint64_t rounds = 0;  // started by this rank
+    std::uint64_t adds = 0;    // chunks of this round that this rank has added
     bool open = false;         // started, and not known to be added
   };
 
@@ -69,6 +72,7 @@ class SharedSums {
   void ring_all() const;
   bool done(std::size_t bucket) const;
   std::uint64_t first_chunk(std::size_t bucket, std::uint32_t slice) const;
+  bool may_take(std::size_t bucket, std::uint32_t slice) const;
   bool all_started(std::size_t bucket) const;
   bool can_work() const;
   bool work();
@@ -86,6 +90,7 @@ class SharedSums {
   const std::shared_ptr<Memory> memory_;
   const Vectors vectors_;
   const std::shared_ptr<Alarm> alarm_;
+  const std::vector<std::uint64_t> shards_before_;  // those of lower ranks; at last, all
   std::vector<Bucket> buckets_;
   std::vector<const float*> operands_;
   std::uint64_t posts_ = 0;

@@ -248,6 +248,29 @@ TEST_CASE("shared: what a lost peer gave counts when it left in order, and not w
   }
 }
 
+TEST_CASE("shared: a rank with few shards adds no more than twice its slice") {
+  comm::SumPlan plan;
+  plan.shards = 8;
+  plan.parts_of_rank = {{{0, 4}, {4, 6}, {6, 7}}, {{7, 8}}};
+  plan.buckets = {{0, 64 * 8192}};
+  const comm::SharedLayout layout(plan);
+  const auto memory = std::make_shared<comm::Memory>(layout.bytes());
+  const auto alarm = std::make_shared<comm::Alarm>();
+  comm::SharedSums many(plan, 0, memory, std::make_shared<comm::Alarm>());
+  comm::SharedSums few(plan, 1, memory, alarm);
+  const std::atomic_ref added(*reinterpret_cast<std::uint64_t*>(memory->bytes().data() + layout.added(0)));
+  constexpr std::uint64_t chunks = 64;
+  many.start(0);
+  few.start(0);
+  std::thread waits([&] { CHECK_THROWS_AS(few.wait(0), comm::RoundAborted); });
+  while (added.load() < 2 * chunks / 8) std::this_thread::yield();
+  alarm->abort("enough");
+  waits.join();
+  CHECK(added.load() == 2 * chunks / 8);
+  many.wait(0);
+  CHECK(added.load() == chunks);
+}
+
 TEST_CASE("shared: whatever lies in the counters, a rank stays within its memory") {
   const Problem problem = small(2);
   Rng rng(1, Purpose::test, 7);
