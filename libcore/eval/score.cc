@@ -44,6 +44,9 @@ Rows RowBuffer::load(const data::Shard& shard, std::uint32_t begin, std::uint32_
   numbers_.clear();
   weights_.clear();
   classes_.clear();
+  const std::size_t count = end - begin;
+  features_.reserve(count * shard.features());
+  numbers_.reserve(count * shard.targets());
   for (std::uint32_t i = begin; i < end; ++i) {
     const std::span<const float> row = shard.row(i);
     features_.insert(features_.end(), row.begin(), row.end());
@@ -124,10 +127,9 @@ std::uint32_t block_count(std::uint32_t rows) {
 }
 
 Score score_block(nn::Model& model, const data::Shard& rows, const data::Schema& schema,
-                  std::uint32_t block) {
+                  std::uint32_t block, RowBuffer& buffer) {
   const std::uint32_t begin = block * kBlockRows;
   const std::uint32_t end = begin + std::min(kBlockRows, rows.rows() - begin);
-  RowBuffer buffer;
   const Rows loaded = buffer.load(rows, begin, end);
   const nn::Ends& ends = model.spec().ends;
   std::vector<float> outputs(std::size_t{loaded.count} * ends.outputs);
@@ -137,8 +139,9 @@ Score score_block(nn::Model& model, const data::Shard& rows, const data::Schema&
 
 Score score(nn::Model& model, const data::Shard& rows, const data::Schema& schema) {
   Score total;
+  RowBuffer buffer;
   for (std::uint32_t block = 0; block < block_count(rows.rows()); ++block) {
-    total.add(score_block(model, rows, schema, block));
+    total.add(score_block(model, rows, schema, block, buffer));
   }
   return total;
 }

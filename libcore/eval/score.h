@@ -71,9 +71,9 @@ Score score_outputs(std::span<const float> outputs, const Rows& rows, const nn::
 std::uint32_t block_count(std::uint32_t rows);
 
 // The score of block `block` of a shard-format file. Regression is judged in the target's own units:
-// the schema undoes the target's scaling.
+// the schema undoes the target's scaling. The buffer's contents are over.
 Score score_block(nn::Model& model, const data::Shard& rows, const data::Schema& schema,
-                  std::uint32_t block);
+                  std::uint32_t block, RowBuffer& buffer);
 
 // All blocks, in order.
 Score score(nn::Model& model, const data::Shard& rows, const data::Schema& schema);

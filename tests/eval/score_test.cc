@@ -140,7 +140,8 @@ TEST_CASE("score: a shard's blocks add up to its score, in whatever way they are
 
   Score sum;  // the last block first: each is a pure function of its rows
   std::vector<Score> blocks(block_count(kRows));
-  for (std::uint32_t b = block_count(kRows); b-- > 0;) blocks[b] = score_block(model, shard, schema, b);
+  RowBuffer buffer;
+  for (std::uint32_t b = block_count(kRows); b-- > 0;) blocks[b] = score_block(model, shard, schema, b, buffer);
   CHECK(blocks[2].rows == 88);
   for (const Score& block : blocks) sum.add(block);
   CHECK(sum.loss == whole.loss);
