@@ -4,142 +4,48 @@
 
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstring>
-#include <thread>
-
 #include "base/error.h"
 #include "base/rng.h"
-#include "comm/local.h"
-#include "train/ranks.h"
 #include "support/scratch.h"
 #include "train/async_plan.h"
+#include "train/ranks.h"
 #include "train/update_log.h"
 
-
 using namespace dl;
+using namespace dl::test;
 
 namespace {
 
-
-
-train::RunConfig config_for(const fs::path& directory, optim::Kind kind, std::optional<std::uint64_t> staleness) {
-  train::RunConfig config;
-  config.data = directory.string();
-  config.manifest_sha256 = data::manifest_digest(directory);
-  config.model = "dense 9 relu; dense 7 tanh";
-  config.ends = {test::kTinyFeatures, 3, nn::Loss::softmax_cross_entropy};
-  config.batch = 40;
-  config.epochs = 3;
+train::RunConfig async_config(const fs::path& directory, optim::Kind kind, std::optional<std::uint64_t> staleness) {
+  train::RunConfig config = config_for(directory, kind);
   config.mode = "async";
   config.agreement.max_staleness = staleness;
-  config.optimizer.kind = kind;
-  config.schedule.lr = kind == optim::Kind::adam ? 0.01 : 0.05;
   return config;
 }
 
-struct Outcome {
-  std::vector<float> state;
-  train::Cursor cursor;
-  train::Ending ending = train::Ending::finished;
-  std::vector<train::RoundRecord> records;
-};
-
-struct Setting {
-  std::vector<std::uint32_t> owner;
-  std::uint32_t ranks = 1;
-  std::uint64_t spins = 0;                 // at most so many turns of a loop before a step, at random
-  std::uint64_t pause_at = UINT64_MAX;     // the last rank asks for a pause when it has looked up so often
-  const Outcome* from = nullptr;
-};
-
-std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting) {
-  std::vector<Outcome> outcomes(setting.ranks);
-  std::vector<std::string> errors(setting.ranks);
-  std::mutex mutex;
-  std::unique_ptr<comm::LocalGroup> group;
-  std::vector<std::thread> threads;
-  for (std::uint32_t r = 0; r < setting.ranks; ++r) {
-    threads.emplace_back([&, r] {
-      try {
-        flush_denormals();
-        Outcome& out = outcomes[r];
-        Workers workers(1);
-        train::Replica replica(config, linalg::choose("automatic", "defined"), workers);
-        if (setting.from != nullptr) {
-          replica.load(setting.from->cursor, setting.from->state);
-        } else {
-          replica.begin_at_seed();
-        }
-        train::TrainingData data(config.data, config.manifest_sha256);
-        const train::Group mine{.generation = 1, .rank = r, .size = setting.ranks, .owner = setting.owner};
-        data.hold(mine.shards_of(r));
-        std::uint64_t looks = 0;
-        Rng rng(5, Purpose::test, r);
-        const train::Hooks hooks{
-            .wanted_bits =
-                [&] {
-                  // So that the order of arrival differs.
-                  volatile std::uint64_t left = setting.spins > 0 ? rng.next64() % setting.spins : 0;
-                  while (left > 0) left = left - 1;
-                  return r + 1 == setting.ranks && ++looks >= setting.pause_at ? coord::Signal::kPause : 0U;
-                },
-            .progress = [](const coord::Progress&) {},
-            .pace = {},
-            .report = [](const Json&) {},
-            .save = [](coord::StateReason) {},
-            .at_work = {},
-            .updates =
-                [&](std::uint64_t, std::uint64_t, const Bytes& record) {
-                  out.records.push_back(train::RoundRecord::decode(record, "a record"));
-                }};
-        train::Trainer trainer(
-            config, replica, data, mine,
-            [&](const comm::SumPlan& plan) {
-              const std::lock_guard lock(mutex);
-              if (!group) group = std::make_unique<comm::LocalGroup>(plan);
-              return group->rank(r);
-            },
-            hooks);
-        out.ending = trainer.run();
-        out.state = replica.state();
-        out.cursor = replica.cursor();
-      } catch (const std::exception& e) {
-        const std::lock_guard lock(mutex);
-        errors[r] = e.what();
-        if (group) group->abort(e.what());
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::string& error : errors) {
-    if (!error.empty()) throw Error(Exit::data, error);
-  }
-  return outcomes;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-std::vector<float> replayed(const train::RunConfig& config, const std::vector<train::RoundRecord>& records) {
+Outcome replayed(const train::RunConfig& config, const std::vector<train::RoundRecord>& records) {
   const test::Scratch dir;
   train::UpdateLog log(dir / "updates.log", "a run", 0);
   for (const train::RoundRecord& record : records) log.append(record.first, record.last, record.encode());
   train::RunConfig again = config;
   again.replay = (dir / "updates.log").string();
-  test::Setting alone = test::alone(test::kSizes.size());
-  alone.kernels = {"scalar"};
-  const test::Outcome outcome = test::run(again, alone)[0];
+  Setting one = alone(kSizes.size());
+  one.kernels = {"scalar"};
+  const Outcome outcome = run(again, one)[0];
   CHECK(outcome.cursor.samples == 3 * 249);
-  return outcome.state;
+  return outcome;
 }
 
+Setting on(const std::vector<std::uint32_t>& owner, unsigned ranks, std::uint64_t spins = 0) {
+  return {.owner = owner, .threads = std::vector<unsigned>(ranks, 1), .kernels = {}, .spins = spins};
+}
+
+// With spins the order of arrival differs.
 const std::vector<Setting> kGroups = {
-    {.owner = {0, 0, 0, 0, 0, 0, 0}, .ranks = 1},
-    {.owner = {0, 0, 0, 0, 1, 1, 1}, .ranks = 2},
-    {.owner = {2, 2, 1, 0, 0, 1, 2}, .ranks = 3, .spins = 20000},
-    {.owner = {3, 3, 1, 1, 0, 0, 3}, .ranks = 4, .spins = 20000},  // rank 2 has no shard
+    on({0, 0, 0, 0, 0, 0, 0}, 1),
+    on({0, 0, 0, 0, 1, 1, 1}, 2),
+    on({2, 2, 1, 0, 0, 1, 2}, 3, 20000),
+    on({3, 3, 1, 1, 0, 0, 3}, 4, 20000),  // rank 2 has no shard
 };
 
 }  // namespace
@@ -262,15 +168,15 @@ TEST_CASE("async: a gradient that does not fit is refused with what was due") {
 
 TEST_CASE("async: with a staleness of 0 the bits are sync's, on any nodes") {
   const test::Scratch dir;
-  test::make_tiny_data(dir.path(), test::kSizes);
+  make_tiny_data(dir.path(), kSizes);
   for (const optim::Kind kind : {optim::Kind::momentum, optim::Kind::adam}) {
-    train::RunConfig config = config_for(dir.path(), kind, 0);
+    train::RunConfig config = async_config(dir.path(), kind, 0);
     config.mode = "sync";
     const Outcome wanted = run(config, kGroups[0])[0];
     config.mode = "async";
     for (const Setting& setting : kGroups) {
       for (const Outcome& outcome : run(config, setting)) {
-        CHECK(same_bits(outcome.state, wanted.state));
+        CHECK(same_state(outcome, wanted));
         CHECK(outcome.cursor.samples == wanted.cursor.samples);
         CHECK(outcome.cursor.epoch_loss == doctest::Approx(wanted.cursor.epoch_loss).epsilon(1e-12));
       }
@@ -281,16 +187,16 @@ TEST_CASE("async: with a staleness of 0 the bits are sync's, on any nodes") {
 TEST_CASE("async: all ranks end with the same state, every sample used once, never staler than allowed; "
           "a replay on one node has the bits") {
   const test::Scratch dir;
-  test::make_tiny_data(dir.path(), test::kSizes);
+  make_tiny_data(dir.path(), kSizes);
   for (const std::optional<std::uint64_t> staleness : {std::optional<std::uint64_t>(1), std::optional<std::uint64_t>(3),
                                                        std::optional<std::uint64_t>()}) {
     for (const Setting& setting : kGroups) {
-      train::RunConfig config = config_for(dir.path(), optim::Kind::momentum, staleness);
+      train::RunConfig config = async_config(dir.path(), optim::Kind::momentum, staleness);
       if (staleness) config.agreement.delay_compensation = 0.1;
       const std::vector<Outcome> outcomes = run(config, setting);
       const Outcome& first = outcomes[0];
       for (const Outcome& outcome : outcomes) {
-        CHECK(same_bits(outcome.state, first.state));
+        CHECK(same_state(outcome, first));
         CHECK(outcome.cursor.samples == 3 * 249);
         CHECK(outcome.records == first.records);
       }
@@ -306,24 +212,24 @@ TEST_CASE("async: all ranks end with the same state, every sample used once, nev
         }
       }
       CHECK(step == first.cursor.step);
-      CHECK(same_bits(replayed(config, first.records), first.state));
+      CHECK(same_state(replayed(config, first.records), first));
     }
   }
 }
 
 TEST_CASE("async: paused anywhere and gone on with on other nodes, its whole log gives the same bits") {
   const test::Scratch dir;
-  test::make_tiny_data(dir.path(), test::kSizes);
-  const train::RunConfig config = config_for(dir.path(), optim::Kind::adam, 2);
+  make_tiny_data(dir.path(), kSizes);
+  const train::RunConfig config = async_config(dir.path(), optim::Kind::adam, 2);
   for (const std::uint64_t at : {1, 2, 4, 7, 11}) {
     Setting three = kGroups[2];
-    three.pause_at = at;
+    three.pause_at_look = at;
     const std::vector<Outcome> halves = run(config, three);
     for (const Outcome& half : halves) {
       CHECK(half.ending == train::Ending::paused);
       CHECK(half.cursor.step > 0);
       CHECK(half.cursor.step < 21);
-      CHECK(same_bits(half.state, halves[0].state));
+      CHECK(same_state(half, halves[0]));
     }
     Setting two = kGroups[1];
     two.from = &halves[1];
@@ -331,15 +237,15 @@ TEST_CASE("async: paused anywhere and gone on with on other nodes, its whole log
     CHECK(whole.cursor.samples == 3 * 249);
     std::vector<train::RoundRecord> records = halves[0].records;
     records.insert(records.end(), whole.records.begin(), whole.records.end());
-    CHECK(same_bits(replayed(config, records), whole.state));
+    CHECK(same_state(replayed(config, records), whole));
   }
 }
 
 TEST_CASE("async: a loss that is not finite names the shard") {
   const test::Scratch dir;
-  test::make_tiny_data(dir.path(), test::kSizes, data::Task::regression);
-  train::RunConfig config = config_for(dir.path(), optim::Kind::sgd, 2);
-  config.ends = {test::kTinyFeatures, 1, nn::Loss::squared_error};
+  make_tiny_data(dir.path(), kSizes, data::Task::regression);
+  train::RunConfig config = async_config(dir.path(), optim::Kind::sgd, 2);
+  config.ends = {kTinyFeatures, 1, nn::Loss::squared_error};
   config.schedule.lr = 1e30;
   std::string message;
   try {

@@ -13,8 +13,10 @@
 #include <doctest/doctest.h>
 
 #include "base/error.h"
+#include "base/rng.h"
 #include "comm/local.h"
 #include "support/tiny_data.h"
+#include "train/round_record.h"
 #include "train/trainer.h"
 
 namespace dl::test {
@@ -41,13 +43,16 @@ struct Outcome {
   Json summary;
   std::vector<Json> reports;
   unsigned saves = 0, best_saves = 0;
+  std::vector<train::RoundRecord> records;  // async: what the rank told of its rounds
 };
 
 struct Setting {
   std::vector<std::uint32_t> owner;         // rank of each shard
   std::vector<unsigned> threads;            // by rank
   std::vector<std::string> kernels;         // by rank; "" is automatic
-  std::uint64_t pause_at = UINT64_MAX;      // the last rank asks for a pause in this step
+  std::uint64_t pause_at = UINT64_MAX;      // the last rank asks for a pause in this step,
+  std::uint64_t pause_at_look = UINT64_MAX; // or when it has looked so often for what is wanted
+  std::uint64_t spins = 0;                  // at each look, a rank is late by up to so many turns of a loop, at random
   const Outcome* from = nullptr;            // a state to go on from
   std::vector<std::uint32_t> stages = {};   // pipeline: layers of each
   std::vector<std::uint32_t> blocks = {};   // tensor: rank of each
@@ -80,12 +85,15 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
         const train::Group mine{.generation = 1, .rank = r, .size = ranks, .owner = setting.owner,
                                 .stage_layers = setting.stages, .block_owner = setting.blocks};
         data.hold(mine.shards_read());
+        std::uint64_t looks = 0;
+        Rng rng(5, Purpose::test, r);
         const train::Hooks hooks{
             .wanted_bits =
                 [&] {
-                  return r + 1 == ranks && replica.step() + 1 >= setting.pause_at
-                             ? coord::Signal::kPause
-                             : 0U;
+                  volatile std::uint64_t left = setting.spins > 0 ? rng.next64() % setting.spins : 0;
+                  while (left > 0) left = left - 1;
+                  const bool pause = ++looks >= setting.pause_at_look || replica.step() + 1 >= setting.pause_at;
+                  return r + 1 == ranks && pause ? coord::Signal::kPause : 0U;
                 },
             .progress = [](const coord::Progress&) {},
             .pace = {},
@@ -94,6 +102,11 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
                 [&](coord::StateReason reason) {
                   ++(reason == coord::StateReason::best ? out.best_saves : out.saves);
                   if (setting.saved) setting.saved(replica.state());
+                },
+            .at_work = {},
+            .updates =
+                [&](std::uint64_t, std::uint64_t, const Bytes& record) {
+                  out.records.push_back(train::RoundRecord::decode(record, "a record"));
                 }};
         train::Trainer trainer(
             config, replica, data, mine,
