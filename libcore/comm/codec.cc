@@ -10,6 +10,8 @@ namespace dl::comm {
 
 namespace {
 
+void append(Bytes& out, ByteView bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
+
 void check_size(std::size_t is, std::size_t wanted) {
   if (is != wanted) fail(Exit::data, "a code of {} bytes came where {} belong", is, wanted);
 }
@@ -39,6 +41,14 @@ class Bf16 final : public Codec {
         fail(Exit::data, "bf16: a number from element {} on is not finite", at);
       }
     }
+  }
+
+  void cut(ByteView code, std::size_t begin, std::size_t end, Bytes& out) const override {
+    append(out, code.subspan(2 * begin, 2 * (end - begin)));
+  }
+  std::size_t most_cut_bytes(std::size_t size) const override { return 2 * size; }
+  void decode_cut(ByteView cut, std::uint64_t round, std::size_t, std::span<float> out) const override {
+    decode(cut, round, out);
   }
 
  private:
@@ -73,6 +83,25 @@ class Int8 final : public Codec {
     if (!kernels_.int8_decode(code.data(), out.data(), out.size())) {
       fail(Exit::data, "int8: a scale is negative, above 2^120, or no number");
     }
+  }
+
+  // A block that is cut keeps its scale on both sides.
+  void cut(ByteView code, std::size_t begin, std::size_t end, Bytes& out) const override {
+    for (std::size_t at = begin; at < end;) {
+      const std::size_t in_block = at % kBlock, count = std::min(kBlock - in_block, end - at);
+      const ByteView block = code.subspan(at / kBlock * (sizeof(float) + kBlock));
+      append(out, block.first(sizeof(float)));
+      append(out, block.subspan(sizeof(float) + in_block, count));
+      at += count;
+    }
+  }
+  std::size_t most_cut_bytes(std::size_t size) const override { return bytes(size, 0) + sizeof(float); }
+  void decode_cut(ByteView cut, std::uint64_t round, std::size_t begin, std::span<float> out) const override {
+    const std::size_t first = std::min((kBlock - begin % kBlock) % kBlock, out.size());
+    const std::size_t bytes_of_first = bytes(first, round);
+    check_size(cut.size(), bytes_of_first + bytes(out.size() - first, round));
+    decode(cut.first(bytes_of_first), round, out.first(first));
+    decode(cut.subspan(bytes_of_first), round, out.subspan(first));
   }
 
  private:

@@ -77,6 +77,14 @@ class Codec {
                                     const Feedback& feedback, std::span<std::byte> code) const = 0;
   // Overwrites `out`. Whatever the bytes are, out holds finite numbers then, or this fails with 65.
   virtual void decode(ByteView code, std::uint64_t round, std::span<float> out) const = 0;
+
+  // For who needs elements [begin, end) of the range alone: appends what `code`, of all of it, says of them.
+  virtual void cut(ByteView code, std::size_t begin, std::size_t end, Bytes& out) const = 0;
+  // Of so many elements, in any round.
+  virtual std::size_t most_cut_bytes(std::size_t size) const = 0;
+  // Overwrites `out` by what cut() made of elements [begin, begin + out.size()); the bits are those of decode(), and
+  // it fails as that does.
+  virtual void decode_cut(ByteView cut, std::uint64_t round, std::size_t begin, std::span<float> out) const = 0;
 };
 
 // For bf16, int8 and topk. (powersgd needs two sums, so it is no codec: comm/powersgd.h.)

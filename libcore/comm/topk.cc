@@ -33,6 +33,25 @@ std::uint32_t floor_by_bins(std::span<const float> values, std::size_t count) {
   return static_cast<std::uint32_t>(bin << kShift);
 }
 
+// Zeros, and the values of a code where they belong.
+void put_chosen(ByteView code, std::span<float> out) {
+  const std::size_t count = code.size() / 8;
+  std::ranges::fill(out, 0.0F);
+  ByteReader indices(code.first(4 * count), "topk: indices");
+  ByteReader values(code.subspan(4 * count), "topk: values");
+  std::uint64_t least = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto index = indices.get<std::uint32_t>();
+    const auto value = values.get<float>();
+    if (index < least || index >= out.size()) {
+      fail(Exit::data, "topk: index {} of {} elements, where {} is the least", index, out.size(), least);
+    }
+    if (!std::isfinite(value)) fail(Exit::data, "topk: element {} is not finite", index);
+    out[index] = value;
+    least = std::uint64_t{index} + 1;
+  }
+}
+
 }  // namespace
 
 // First a magnitude that enough elements reach, then those that reach it, then the largest of these. Where few are
@@ -102,20 +121,26 @@ bool TopK::encode(const CodePlace& place, std::span<const float> gradient, const
 void TopK::decode(ByteView code, std::uint64_t round, std::span<float> out) const {
   const std::size_t count = chosen(out.size(), round);
   if (code.size() != 8 * count) fail(Exit::data, "a code of {} bytes came where {} belong", code.size(), 8 * count);
-  std::ranges::fill(out, 0.0F);
-  ByteReader indices(code.first(4 * count), "topk: indices");
-  ByteReader values(code.subspan(4 * count), "topk: values");
-  std::uint64_t least = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto index = indices.get<std::uint32_t>();
-    const auto value = values.get<float>();
-    if (index < least || index >= out.size()) {
-      fail(Exit::data, "topk: index {} of {} elements, where {} is the least", index, out.size(), least);
-    }
-    if (!std::isfinite(value)) fail(Exit::data, "topk: element {} is not finite", index);
-    out[index] = value;
-    least = std::uint64_t{index} + 1;
+  put_chosen(code, out);
+}
+
+void TopK::cut(ByteView code, std::size_t begin, std::size_t end, Bytes& out) const {
+  const std::size_t count = code.size() / 8;
+  std::vector<std::uint32_t> indices(count);
+  if (count > 0) std::memcpy(indices.data(), code.data(), sizeof(std::uint32_t) * count);
+  const auto first = std::lower_bound(indices.begin(), indices.end(), begin);
+  const auto last = std::lower_bound(first, indices.end(), end);
+  for (auto i = first; i != last; ++i) put(out, static_cast<std::uint32_t>(*i - begin));
+  const ByteView values = code.subspan(sizeof(float) * (count + static_cast<std::size_t>(first - indices.begin())),
+                                       sizeof(float) * static_cast<std::size_t>(last - first));
+  out.insert(out.end(), values.begin(), values.end());
+}
+
+void TopK::decode_cut(ByteView cut, std::uint64_t, std::size_t, std::span<float> out) const {
+  if (cut.size() % 8 != 0 || cut.size() / 8 > out.size()) {
+    fail(Exit::data, "topk: {} bytes of code came for {} elements", cut.size(), out.size());
   }
+  put_chosen(cut, out);
 }
 
 }  // namespace dl::comm

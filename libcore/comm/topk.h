@@ -6,7 +6,8 @@
 
 namespace dl::comm {
 
-// Code: for each chosen element its index in the range as u32, ascending; then their values as float32.
+// Code: for each chosen element its index in the range as u32, ascending; then their values as float32. A cut is such
+// a code of its elements, as many as were chosen of them.
 class TopK final : public Codec {
  public:
   explicit TopK(const CodecSettings& settings);
@@ -16,6 +17,9 @@ class TopK final : public Codec {
   bool encode(const CodePlace& place, std::span<const float> gradient, const Feedback& feedback,
               std::span<std::byte> code) const override;
   void decode(ByteView code, std::uint64_t round, std::span<float> out) const override;
+  void cut(ByteView code, std::size_t begin, std::size_t end, Bytes& out) const override;
+  std::size_t most_cut_bytes(std::size_t size) const override { return 8 * size; }
+  void decode_cut(ByteView cut, std::uint64_t round, std::size_t begin, std::span<float> out) const override;
 
  private:
   std::size_t chosen(std::size_t size, std::uint64_t round) const;

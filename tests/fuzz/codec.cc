@@ -16,5 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (fuzz::accepted([&] { codec->decode(code, round, out); })) {
     for (const float x : out) fuzz::must(std::isfinite(x), "what is decoded is finite");
   }
+  if (fuzz::accepted([&] { codec->decode_cut(code, round, data[1], out); })) {
+    for (const float x : out) fuzz::must(std::isfinite(x), "what is decoded of a cut is finite");
+  }
   return 0;
 }
