@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "train/ranges.h"
+#include "train/refusal.h"
 
 namespace dl::train {
 
@@ -164,6 +166,9 @@ void Async::compute(std::uint64_t step) {
     if (std::isfinite(losses_[i])) continue;
     fail(Exit::data, "the loss of shard {} is not finite in step {}; a smaller --lr may help", shards[i], step + 1);
   }
+  const bool finite = std::ranges::all_of(
+      gradients_, [&](const linalg::Buffer& g) { return all_finite(seat_.replica.workers(), g.span()); });
+  if (!finite) refuse_gradient(step);
   std::size_t at = 0;
   std::vector<double> weights;
   for (const std::uint32_t size : group_sizes_) {
@@ -175,6 +180,12 @@ void Async::compute(std::uint64_t step) {
   push(weights);
   if (seat_.at_work) seat_.at_work();
   busy_ += seconds_between(begin, monotonic_ns());
+}
+
+void Async::refuse_gradient(std::uint64_t step) {
+  const std::optional<std::uint32_t> shard = first_bad_shard(seat_, step);
+  fail(Exit::data, "the gradient of {} is not finite in step {}; a smaller --lr may help",
+       shard ? fmt::format("shard {}", *shard) : "several shards together", step + 1);
 }
 
 // Sends the gradients of the step that was begun last.

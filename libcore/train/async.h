@@ -48,6 +48,7 @@ class Async : public Strategy {
   // Training thread.
   std::optional<std::uint64_t> next_turn(std::uint64_t& end, std::uint32_t& bits, std::int64_t begun_ns);
   void compute(std::uint64_t step);
+  [[noreturn]] void refuse_gradient(std::uint64_t step);
   void push(const std::vector<double>& weights);
   RoundTotals close(std::uint64_t first, std::uint64_t last, std::uint32_t bits);
 

@@ -17,4 +17,8 @@ std::optional<Refusal> refusal_of(const StepTotals& totals);
 // by all ranks.
 Refusal refusal_of_sums(comm::Communicator& communicator, std::optional<std::uint32_t> first_of_mine);
 
+// Computes each of this rank's shards of a step once more, by itself, with the parameters that the model has: the
+// first one whose gradient is not finite. A sum does not tell whose part it was.
+std::optional<std::uint32_t> first_bad_shard(const Seat& seat, std::uint64_t step);
+
 }  // namespace dl::train

@@ -87,27 +87,11 @@ std::optional<Refusal> Sync::apply(const StepTotals& totals) {
   const float clip = seat_.config.optimizer.clip_norm;
   const double squares = clip > 0 ? optim::sum_of_squares(gradient) : 0;
   const bool finite = clip > 0 ? std::isfinite(squares) : all_finite(seat_.replica.workers(), gradient);
-  if (!finite) return refusal_of_sums(*comm_, first_bad_shard());
+  if (!finite) return refusal_of_sums(*comm_, first_bad_shard(seat_, step));
   const optim::StepFactors factors{.step = step + 1,
                                    .lr = optim::learning_rate(schedule_, step),
                                    .gradient_scale = optim::gradient_scale(totals.weight, squares, clip)};
   seat_.replica.update(factors, {0, gradient.size()}, gradient);
-  return std::nullopt;
-}
-
-// Each of this rank's shards once more, by itself: the sum does not tell whose part it was.
-std::optional<std::uint32_t> Sync::first_bad_shard() {
-  linalg::Buffer gradient(seat_.replica.model().parameters().size());
-  for (const std::uint32_t shard : seat_.group.shards_of(seat_.group.rank)) {
-    BatchReader reader(seat_.data, {shard}, seat_.config.seed, seat_.config.batch);
-    const nn::Batch& batch = reader.read(seat_.replica.step());
-    if (!(reader.segment_weights()[0] > 0)) continue;
-    const std::vector<std::uint32_t> lone{1};
-    float* const to = gradient.data();
-    double loss = 0;
-    seat_.replica.model().backprop(batch, lone, {&to, 1}, {&loss, 1}, [](std::size_t) {});
-    if (!optim::all_finite(gradient.span())) return shard;
-  }
   return std::nullopt;
 }
 

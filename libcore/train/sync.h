@@ -29,7 +29,6 @@ class Sync : public Strategy {
   void join();
   double wait_for_sums();
   std::optional<Refusal> apply(const StepTotals& totals);
-  std::optional<std::uint32_t> first_bad_shard();
 
   const Seat seat_;
   BatchReader reader_;

@@ -103,6 +103,16 @@ TEST_CASE("on-nan: a gradient that is not finite where all losses are ends the r
   }
 }
 
+TEST_CASE("async: a gradient that is not finite where all losses are ends the run and names the shard, on any ranks") {
+  const test::Scratch dir;
+  make_data_with_a_bad_shard(dir.path());
+  train::RunConfig config = config_of(dir.path(), "stop", 0);
+  config.mode = "async";
+  for (const Setting& setting : kSettings) {
+    CHECK(error_of(config, setting).find("the gradient of shard 3 is not finite in step ") == 0);
+  }
+}
+
 TEST_CASE("on-nan skip: the step leaves no trace but its samples, with the same bits on any ranks") {
   const test::Scratch dir;
   make_data_with_a_bad_shard(dir.path());
