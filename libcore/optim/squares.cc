@@ -49,18 +49,23 @@ void write_squares_share(const HeldRange& range, std::span<const float> elements
 }
 
 double sum_of_shares(std::span<const HeldRange> ranges, ByteView shares) {
+  return sum_of_shares(ranges, shares, std::vector<double>(ranges.size(), 1.0));
+}
+
+double sum_of_shares(std::span<const HeldRange> ranges, ByteView shares, std::span<const double> scales) {
   ByteReader reader(shares, "the shares of a norm");
   double sum = 0;
   std::vector<float> cut;
-  for (const HeldRange& range : ranges) {
-    each_block(range, [&](std::uint64_t begin, std::uint64_t end, bool whole, bool last) {
+  for (std::size_t r = 0; r < ranges.size(); ++r) {
+    each_block(ranges[r], [&](std::uint64_t begin, std::uint64_t end, bool whole, bool last) {
       if (whole) {
-        sum += reader.get<double>();
+        sum += reader.get<double>() * (scales[r] * scales[r]);
         return;
       }
       const std::size_t had = cut.size(), count = end - begin;
       cut.resize(had + count);
       std::memcpy(cut.data() + had, reader.take(count * sizeof(float)).data(), count * sizeof(float));
+      for (float& x : std::span(cut).subspan(had)) x *= static_cast<float>(scales[r]);
       if (!last) return;
       sum += sum_of_squares(cut);
       cut.clear();

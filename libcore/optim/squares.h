@@ -24,5 +24,7 @@ void write_squares_share(const HeldRange& range, std::span<const float> elements
 // The shares one after the other, of ranges that tile the vector in order: the bits of sum_of_squares() of
 // the whole vector.
 double sum_of_shares(std::span<const HeldRange> ranges, ByteView shares);
+// The same, each range's elements times its scale; with scales of 1 the same bits.
+double sum_of_shares(std::span<const HeldRange> ranges, ByteView shares, std::span<const double> scales);
 
 }  // namespace dl::optim

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "train/async_messages.h"
+#include "train/compression.h"
 #include "train/ranges.h"
 #include "train/refusal.h"
 
@@ -15,55 +17,42 @@ namespace dl::train {
 
 namespace {
 
-enum Tag : std::uint64_t {
-  kGradient,  // to an owner: u32 unit, u32 zero, u64 step, u64 version read, f64 weight; the part's floats
-  kValues,    // from an owner: u64 version, by rank u64 steps applied; the part's floats
-  kTaken,     // to an owner: its values are taken
-  kReached,   // to all: u64 first step of the round, u64 steps begun; this rank stops there
-  kStop,      // to oneself: the serving thread ends
-};
-
 // Of a round, so that people see how it goes. The first rounds of a group are shorter: they show its speeds.
 constexpr double kFirstSeconds = 0.125, kMostSeconds = 2;
 constexpr std::chrono::milliseconds kLookAround{20};  // for what the coordinator wants, while waiting
 constexpr std::size_t kPieceFloats = std::size_t{1} << 20;
 
-template <typename T>
-void put_all(Bytes& out, const std::vector<T>& values) {
-  const ByteView bytes = as_bytes_of(std::span<const T>(values));
-  out.insert(out.end(), bytes.begin(), bytes.end());
+std::uint64_t longest_head(const Group& group) {
+  return std::max<std::uint64_t>(24 + 8 * group.owner.size(), 8 + 8 * std::uint64_t{group.size});
 }
 
-template <typename T>
-std::vector<T> get_all(ByteReader& in, std::size_t count) {
-  std::vector<T> values(count);
-  const ByteView bytes = in.take(count * sizeof(T));
-  if (count > 0) std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
+std::vector<std::uint32_t> sizes_of(const std::vector<Unit>& units, const std::vector<std::uint32_t>& which) {
+  std::vector<std::uint32_t> sizes;
+  for (const std::uint32_t u : which) sizes.push_back(units[u].shards.size());
+  return sizes;
 }
-
-std::uint64_t longest_head(std::uint64_t ranks) { return std::max<std::uint64_t>(32, 8 + 8 * ranks); }
 
 }  // namespace
 
 Async::Async(const Seat& seat)
     : seat_(seat),
       me_(seat.group.rank),
-      units_(units_of(seat.group)),
+      units_(units_of(seat.group, compressed_groups(seat.config))),
       mine_(units_at(units_, me_)),
-      group_sizes_(seat.group.group_sizes()),
+      unit_sizes_(sizes_of(units_, mine_)),
       parts_(parts_of(seat.replica.model().parameters().size(), seat.group.size)),
       reader_(seat.data, seat.group.shards_of(me_), seat.config.seed, seat.config.batch),
+      rule_(update_rule(seat.config, seat.data.manifest().training_samples(), units_,
+                        static_cast<std::uint32_t>(seat.group.owner.size()), parts_)),
+      tree_(unit_tree(rule_.shards, rule_.groups, units_)),
+      codes_(part_codes(seat.config, reader_.steps_per_epoch(), seat.replica.model(), parts_)),
       most_steps_(most_round_steps(units_.size(), seat.group.size)),
       most_under_way_(most_under_way(units_, me_)),
       losses_(seat.group.shards_of(me_).size()),
       read_(parts_.size(), seat.replica.step()),
       round_seconds_(kFirstSeconds),
-      comm_(seat.connect(
-          message_plan(seat.group, seat.replica.model().parameters().size(), longest_head(seat.group.size)))),
-      owner_(own_part(update_rule(seat.config, seat.data.manifest().training_samples(), units_,
-                                  static_cast<std::uint32_t>(seat.group.owner.size())),
-                      seat.replica, parts_[me_])),
+      comm_(seat.connect(message_plan(seat.group, rule_, codes_, longest_head(seat.group)))),
+      owner_(own_part(rule_, seat.replica, me_)),
       newest_(seat.replica.model().parameters().begin(), seat.replica.model().parameters().end()),
       versions_(parts_.size(), seat.replica.step()),
       applied_(parts_.size(), std::vector<std::uint64_t>(parts_.size(), UINT64_MAX)),
@@ -78,6 +67,7 @@ Async::Async(const Seat& seat)
     gradients_.emplace_back(newest_.size());
     partials_.push_back(gradients_.back().data());
   }
+  if (codes_) feedback_.emplace(seat.replica, seat.config, compression_of(seat.config), seat.group);
   if (seat.group.size > 1) server_ = std::thread([this] { serve(); });
 }
 
@@ -160,24 +150,19 @@ void Async::halt() {
 void Async::compute(std::uint64_t step) {
   const std::int64_t begin = monotonic_ns();
   const nn::Batch& batch = reader_.read(step);
-  seat_.replica.model().backprop(batch, group_sizes_, partials_, losses_, [](std::size_t) {});
+  seat_.replica.model().backprop(batch, unit_sizes_, partials_, losses_, [](std::size_t) {});
   const std::vector<std::uint32_t> shards = seat_.group.shards_of(me_);
   for (std::size_t i = 0; i < shards.size(); ++i) {
     if (std::isfinite(losses_[i])) continue;
     fail(Exit::data, "the loss of shard {} is not finite in step {}; a smaller --lr may help", shards[i], step + 1);
   }
-  const bool finite = std::ranges::all_of(
-      gradients_, [&](const linalg::Buffer& g) { return all_finite(seat_.replica.workers(), g.span()); });
-  if (!finite) refuse_gradient(step);
   std::size_t at = 0;
-  std::vector<double> weights;
-  for (const std::uint32_t size : group_sizes_) {
+  for (const std::uint32_t size : unit_sizes_) {
     const std::span<const double> by_shard(reader_.segment_weights());
     sums_.push_back({tree_sum(std::span(losses_).subspan(at, size)), tree_sum(by_shard.subspan(at, size))});
-    weights.push_back(sums_.back().weight);
     at += size;
   }
-  push(weights);
+  push(step);
   if (seat_.at_work) seat_.at_work();
   busy_ += seconds_between(begin, monotonic_ns());
 }
@@ -188,16 +173,22 @@ void Async::refuse_gradient(std::uint64_t step) {
        shard ? fmt::format("shard {}", *shard) : "several shards together", step + 1);
 }
 
-// Sends the gradients of the step that was begun last.
-void Async::push(const std::vector<double>& weights) {
-  const std::uint64_t step = next_ - 1;
-  for (std::size_t i = 0; i < mine_.size(); ++i) {
+// Sends the gradients of the step.
+void Async::push(std::uint64_t step) {
+  const std::span<const double> by_shard(reader_.segment_weights());
+  std::vector<Bytes> codes;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < mine_.size(); at += unit_sizes_[i], ++i) {
+    const std::span<const float> gradient = gradients_[i].span();
+    if (!encode(step, i, codes)) refuse_gradient(step);
+    const std::span<const double> weights = by_shard.subspan(at, unit_sizes_[i]);
     for (std::uint32_t p = 0; p < parts_.size(); ++p) {
-      const std::span<const float> slice =
-          gradients_[i].span().subspan(parts_[p].begin, parts_[p].end - parts_[p].begin);
+      const std::span<const float> slice = gradient.subspan(parts_[p].begin, parts_[p].end - parts_[p].begin);
       if (p == me_) {
+        Contribution own{mine_[i], step, read_[p], {weights.begin(), weights.end()}, {slice.begin(), slice.end()}};
+        if (codes_) codes_->decode(codes[p], step, p, own.gradient);
         const std::lock_guard lock(mutex_);
-        take({mine_[i], step, read_[p], weights[i], {slice.begin(), slice.end()}});
+        take(std::move(own));
         continue;
       }
       Bytes head;
@@ -205,98 +196,17 @@ void Async::push(const std::vector<double>& weights) {
       put(head, std::uint32_t{0});
       put(head, step);
       put(head, read_[p]);
-      put(head, weights[i]);
-      const ByteView pieces[] = {head, as_bytes_of(slice)};
+      const ByteView pieces[] = {head, as_bytes_of(weights), codes_ ? ByteView(codes[p]) : as_bytes_of(slice)};
       comm_->send(p, kGradient, pieces);
     }
   }
 }
 
-void Async::take(Contribution contribution) {
-  arrivals_.push_back(contribution.unit);
-  if (!owner_.arrive(std::move(contribution))) return;
-  note_own();
-  for (std::uint32_t r = 0; r < readers_.size(); ++r) {
-    if (r != me_) publish(r);
-  }
-}
-
-void Async::note_own() {
-  std::ranges::copy(owner_.values(), newest_.begin() + static_cast<std::ptrdiff_t>(parts_[me_].begin));
-  versions_[me_] = owner_.version();
-  for (std::uint32_t r = 0; r < seat_.group.size; ++r) applied_[me_][r] = owner_.applied(r);
-  changed_.notify_all();
-}
-
-// Sends this rank's part, as it is now.
-void Async::publish(std::uint32_t rank) {
-  Reader& reader = readers_[rank];
-  reader.behind = reader.credit == 0;
-  if (reader.behind) return;
-  --reader.credit;
-  Bytes head;
-  put(head, owner_.version());
-  put_all(head, applied_[me_]);
-  const ByteView pieces[] = {head, as_bytes_of(owner_.values())};
-  comm_->send(rank, kValues, pieces);
-}
-
-void Async::serve() {
-  flush_denormals();
-  try {
-    for (;;) {
-      const std::optional<comm::Message> message = comm_->take(true);
-      if (message->tag == kStop && message->from == me_) return;
-      hear(*message);
-    }
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
-    changed_.notify_all();
-  }
-}
-
-void Async::hear(const comm::Message& message) {
-  ByteReader in(message.payload, fmt::format("a message of rank {}", message.from));
-  const std::uint32_t from = message.from;
-  if (message.tag == kGradient) {
-    Contribution c;
-    c.unit = in.get<std::uint32_t>();
-    in.get<std::uint32_t>();
-    c.step = in.get<std::uint64_t>();
-    c.read = in.get<std::uint64_t>();
-    c.weight = in.get<double>();
-    c.gradient = get_all<float>(in, in.left() / sizeof(float));
-    if (c.unit >= units_.size() || units_[c.unit].rank != from) {
-      fail(Exit::data, "rank {} sent a gradient of unit {}, which is not its own", from, c.unit);
-    }
-    const std::lock_guard lock(mutex_);
-    take(std::move(c));
-  } else if (message.tag == kValues) {
-    const auto version = in.get<std::uint64_t>();
-    const std::vector<std::uint64_t> applied = get_all<std::uint64_t>(in, parts_.size());
-    const nn::ElementRange part = parts_[from];
-    const std::vector<float> values = get_all<float>(in, part.end - part.begin);
-    const std::lock_guard lock(mutex_);
-    std::ranges::copy(values, newest_.begin() + static_cast<std::ptrdiff_t>(part.begin));
-    versions_[from] = version;
-    applied_[from] = applied;
-    comm_->send(from, kTaken, {});  // before anybody sees the values: after a round nothing is under way
-    changed_.notify_all();
-  } else if (message.tag == kTaken) {
-    const std::lock_guard lock(mutex_);
-    ++readers_[from].credit;
-    if (readers_[from].behind) publish(from);
-  } else if (message.tag == kReached) {
-    const auto first = in.get<std::uint64_t>(), begun = in.get<std::uint64_t>();
-    const std::lock_guard lock(mutex_);
-    if (first != first_) return;  // of a round that came to its end nevertheless
-    reached_[from] = begun;
-    if (!reached_[me_]) halt();
-    changed_.notify_all();
-  } else {
-    fail(Exit::data, "rank {} sent a message of kind {}, which is none", from, message.tag);
-  }
+// Where gradients are compressed, the code of each part; false where the gradient is not finite.
+bool Async::encode(std::uint64_t step, std::size_t i, std::vector<Bytes>& codes) {
+  const std::span<const float> gradient = gradients_[i].span();
+  if (!codes_) return all_finite(seat_.replica.workers(), gradient);
+  return codes_->encode(step, tree_.places[mine_[i]].begin, gradient, feedback_->own().groups[i], codes);
 }
 
 // Everyone tells what it did; nobody leaves the round before all have come to its end.
@@ -324,7 +234,15 @@ RoundTotals Async::close(std::uint64_t first, std::uint64_t last, std::uint32_t 
   const ByteView all = comm_->gather(mine, sizes);
 
   RoundTotals totals{.steps = steps, .busy_before = std::exchange(busy_of_ranks_, {})};
-  RoundRecord record{first, last, owner_.rule().schedule.total, owner_.rule().shards, ranks, units_, {}, {}};
+  RoundRecord record{.first = first,
+                     .last = last,
+                     .total = rule_.schedule.total,
+                     .shards = rule_.shards,
+                     .parts = ranks,
+                     .groups = rule_.groups,
+                     .units = units_,
+                     .reads = {},
+                     .arrivals = {}};
   std::vector<UnitSums> sums(steps * units_.size());
   std::size_t at = 0, unit = 0;
   for (std::uint32_t r = 0; r < ranks; at += sizes[r], unit += units[r], ++r) {
@@ -341,7 +259,7 @@ RoundTotals Async::close(std::uint64_t first, std::uint64_t last, std::uint32_t 
   }
   if (seat_.updates) seat_.updates(first, last, record.encode());
 
-  const UnitSums total = add_up(record.shards, units_, sums);
+  const UnitSums total = add_up(tree_, sums);
   totals.loss = total.loss;
   totals.weight = total.weight;
   for (std::uint64_t t = first; t < last; ++t) {
@@ -350,9 +268,11 @@ RoundTotals Async::close(std::uint64_t first, std::uint64_t last, std::uint32_t 
   return totals;
 }
 
-// The parameters are whole after every round; each owner has its part of the slots.
+// The parameters are whole after every round; each owner has its part of the slots, and each group's rank what that
+// has held back.
 void Async::settle(Whole what) {
   if (what == Whole::judge) return;
+  if (feedback_) feedback_->share(*comm_);
   for (std::size_t slot = 0; slot < seat_.replica.slots(); ++slot) {
     std::uint64_t longest = 0;
     for (const nn::ElementRange& part : parts_) longest = std::max(longest, part.end - part.begin);

@@ -7,7 +7,11 @@
 // Two threads: the training thread computes; a second one takes what others send and serves this rank's part,
 // so that a rank that computes holds up nobody. What is under way is bounded: gradients by the staleness (where
 // any is allowed, by most_under_way() steps of a rank), new values by two for each rank and part (what a
-// slow rank does not take is left out; it gets the newest when it comes round).
+// slow rank does not take is left out; it gets the newest when it comes round), shares of a clipping norm by two
+// updates.
+//
+// With --compress each unit is a group of shards, whose gradient is encoded whole and cut for the owners
+// (comm/part_codes.h). What a group holds back is on the rank that has it, and made whole by settle().
 //
 // A round ends where every rank has all values of its last step, so that nothing is under way then: at the
 // trainer's limit, or earlier, where a rank wants it to: it says how far it has begun and stops; whoever hears
@@ -25,6 +29,7 @@
 #include "linalg/buffer.h"
 #include "train/async_plan.h"
 #include "train/batch_reader.h"
+#include "train/compressed_sums.h"
 #include "train/strategy.h"
 #include "train/unit_sums.h"
 
@@ -49,7 +54,8 @@ class Async : public Strategy {
   std::optional<std::uint64_t> next_turn(std::uint64_t& end, std::uint32_t& bits, std::int64_t begun_ns);
   void compute(std::uint64_t step);
   [[noreturn]] void refuse_gradient(std::uint64_t step);
-  void push(const std::vector<double>& weights);
+  void push(std::uint64_t step);
+  bool encode(std::uint64_t step, std::size_t i, std::vector<Bytes>& codes);
   RoundTotals close(std::uint64_t first, std::uint64_t last, std::uint32_t bits);
 
   // Under the lock.
@@ -58,20 +64,27 @@ class Async : public Strategy {
   std::optional<std::uint64_t> agreed_end() const;
   void halt();
   void take(Contribution contribution);
+  void advance();
+  void tell(const NormShare& share);
   void publish(std::uint32_t rank);
   void note_own();
 
   // The serving thread.
   void serve();
   void hear(const comm::Message& message);
+  std::vector<float> gradient_in(ByteReader& in, std::uint64_t step) const;
 
   const Seat seat_;
   const std::uint32_t me_;
   const std::vector<Unit> units_;
   std::vector<std::uint32_t> mine_;             // of units_
-  const std::vector<std::uint32_t> group_sizes_;
+  const std::vector<std::uint32_t> unit_sizes_;  // shards of each of them
   std::vector<nn::ElementRange> parts_;
   BatchReader reader_;
+  const UpdateRule rule_;
+  const UnitTree tree_;
+  const std::optional<comm::PartCodes> codes_;  // with --compress, as feedback_
+  std::optional<FeedbackVectors> feedback_;     // of the units in mine_; the training thread's
   std::uint64_t most_steps_;                    // of a round
   const std::uint64_t most_under_way_;
   std::vector<linalg::Buffer> gradients_;       // of the units in mine_

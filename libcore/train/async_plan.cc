@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "train/compressed_sums.h"
+#include "train/compression.h"
 
 namespace dl::train {
 
@@ -14,9 +16,16 @@ constexpr std::uint64_t kUnderWay = 8;      // steps of a rank that are not appl
 
 }  // namespace
 
-std::vector<Unit> units_of(const Group& group) {
+std::vector<Unit> units_of(const Group& group, std::uint32_t groups) {
   const auto shards = static_cast<std::uint32_t>(group.owner.size());
   std::vector<Unit> units;
+  if (groups > 0) {
+    const auto by_rank = groups_by_rank(group, groups);
+    for (std::uint32_t r = 0; r < group.size; ++r) {
+      for (const std::uint32_t g : by_rank[r]) units.push_back({comm::group_of_shards(shards, groups, g), r});
+    }
+    return units;
+  }
   for (std::uint32_t r = 0; r < group.size; ++r) {
     for (const ShardRange& part : maximal_subtrees(shards, group.shards_of(r))) units.push_back({part, r});
   }
@@ -37,17 +46,36 @@ std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::uint32_t par
   return out;
 }
 
-UpdateRule update_rule(const RunConfig& config, std::uint64_t samples, std::vector<Unit> units, std::uint32_t shards) {
-  UpdateRule rule{config.optimizer, config.schedule, config.agreement.delay_compensation, shards, std::move(units)};
+UpdateRule update_rule(const RunConfig& config, std::uint64_t samples, std::vector<Unit> units, std::uint32_t shards,
+                       std::vector<nn::ElementRange> parts) {
+  UpdateRule rule{.optimizer = applied_optimizer(config),
+                  .schedule = config.schedule,
+                  .delay_compensation = config.agreement.delay_compensation,
+                  .shards = shards,
+                  .groups = compressed_groups(config),
+                  .units = std::move(units),
+                  .parts = std::move(parts)};
   rule.schedule.total = config.total_steps(samples);
   return rule;
 }
 
-PartOwner own_part(const UpdateRule& rule, Replica& replica, nn::ElementRange range) {
+PartOwner own_part(const UpdateRule& rule, Replica& replica, std::uint32_t part) {
+  const nn::ElementRange range = rule.parts[part];
   const auto cut = [&](std::span<const float> whole) { return whole.subspan(range.begin, range.end - range.begin); };
   std::vector<std::span<const float>> slots;
   for (std::size_t i = 0; i < replica.slots(); ++i) slots.push_back(cut(replica.slot(i)));
-  return {rule, replica.step(), cut(replica.model().parameters()), slots};
+  return {rule, part, replica.step(), cut(replica.model().parameters()), slots};
+}
+
+std::optional<comm::PartCodes> part_codes(const RunConfig& config, std::uint64_t steps_per_epoch, nn::Model& model,
+                                          const std::vector<nn::ElementRange>& parts) {
+  if (!compresses(config)) return std::nullopt;
+  std::vector<comm::SumPlan::Bucket> buckets;
+  for (const nn::ElementRange& bucket : model.buckets()) buckets.push_back({bucket.begin, bucket.end});
+  std::vector<comm::PartCodes::Range> ranges;
+  for (const nn::ElementRange& part : parts) ranges.push_back({part.begin, part.end});
+  return std::optional<comm::PartCodes>(std::in_place, compression_of(config, steps_per_epoch).settings,
+                                        std::move(buckets), std::move(ranges));
 }
 
 bool may_begin(std::uint64_t step, std::uint32_t rank, std::span<const std::uint64_t> applied,
@@ -67,13 +95,13 @@ std::uint64_t most_under_way(const std::vector<Unit>& units, std::uint32_t rank)
   return own == 0 ? 0 : std::max(kUnderWay, (all + own - 1) / own);
 }
 
-comm::SumPlan message_plan(const Group& group, std::uint64_t elements, std::uint64_t head) {
+comm::SumPlan message_plan(const Group& group, const UpdateRule& rule, const std::optional<comm::PartCodes>& codes,
+                           std::uint64_t head) {
   comm::SumPlan plan = group.sum_plan({});
-  std::uint64_t longest = 0;
-  for (const nn::ElementRange& part : parts_of(elements, group.size)) {
-    longest = std::max(longest, part.end - part.begin);
-  }
-  plan.message_bytes = head + longest * sizeof(float);
+  std::uint64_t longest = codes ? codes->most_bytes() : 0;
+  for (const nn::ElementRange& part : rule.parts) longest = std::max(longest, (part.end - part.begin) * sizeof(float));
+  if (rule.optimizer.clip_norm > 0) longest = std::max(longest, PartOwner::most_share_bytes(rule.parts));
+  plan.message_bytes = head + longest;
   return plan;
 }
 

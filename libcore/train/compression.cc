@@ -17,7 +17,8 @@ bool has_momentum(const optim::OptimizerSpec& optimizer) {
 
 // In local rounds, momentum is the shards' own.
 bool corrects_momentum(const RunConfig& config) {
-  return config.mode == "sync" && comm::parse_compression(config.agreement.compress).scheme == Scheme::topk && has_momentum(config.optimizer);
+  return config.mode != "local" && comm::parse_compression(config.agreement.compress).scheme == Scheme::topk &&
+         has_momentum(config.optimizer);
 }
 
 std::vector<comm::WeightMatrix> matrices_of(const nn::ModelSpec& model) {
@@ -34,6 +35,7 @@ std::vector<comm::WeightMatrix> matrices_of(const nn::ModelSpec& model) {
 }  // namespace
 
 bool compresses(const RunConfig& config) { return config.agreement.compress != "none"; }
+std::uint32_t compressed_groups(const RunConfig& config) { return compresses(config) ? config.agreement.groups : 0; }
 
 comm::Compression compression_of(const RunConfig& config, std::uint64_t rounds_per_epoch) {
   comm::Compression out;
@@ -80,8 +82,14 @@ void check_compression(const RunConfig& config) {
   if (!compresses(config)) return;
   const std::string& how = config.agreement.compress;
   const comm::CompressionSpec spec = comm::parse_compression(how);
-  if (config.mode != "sync" && config.mode != "local") {
-    fail(Exit::usage, "--compress {}: mode {} knows no compression; sync and local do", how, config.mode);
+  if (config.mode != "sync" && config.mode != "local" && config.mode != "async") {
+    fail(Exit::usage, "--compress {}: mode {} knows no compression; sync, async and local do", how, config.mode);
+  }
+  if (spec.scheme == Scheme::powersgd && config.mode == "async") {
+    fail(Exit::usage,
+         "--compress {}: its second sum begins with all nodes' first one, and in mode async none waits for others; "
+         "bf16, int8 and topk do not need that",
+         how);
   }
   if (spec.scheme != Scheme::powersgd) return;
   const auto matrices = matrices_of(config.model_spec());

@@ -14,6 +14,8 @@
 namespace dl::train {
 
 bool compresses(const RunConfig& config);
+// Of shards; 0 where nothing is compressed.
+std::uint32_t compressed_groups(const RunConfig& config);
 
 // For vectors of the parameters.
 comm::Compression compression_of(const RunConfig& config, std::uint64_t rounds_per_epoch = 1);
@@ -27,7 +29,7 @@ std::vector<ShardRange> shards_together(const RunConfig& config, std::uint32_t s
 std::vector<StateVector> compression_vectors(const RunConfig& config, const comm::Compression& compression,
                                              std::uint64_t floats);
 
-// The optimizer that sync gives the total to. With topk, momentum is in the sum already (momentum correction,
+// The optimizer that sync and async give the total to. With topk, momentum is in the sum already (momentum correction,
 // comm/codec.h): what is left is its step, without momentum. A weight decay of d then acts as d / (1 - momentum), which
 // is what L2 with momentum comes to as long as weights change little in 1 / (1 - momentum) steps.
 optim::OptimizerSpec applied_optimizer(const RunConfig& config);

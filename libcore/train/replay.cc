@@ -6,8 +6,11 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "data/sampler.h"
 #include "train/async_plan.h"
 #include "train/batch_reader.h"
+#include "train/compressed_sums.h"
+#include "train/compression.h"
 #include "train/unit_sums.h"
 
 namespace dl::train {
@@ -21,14 +24,18 @@ class Round {
   Round(const Seat& seat, const RoundRecord& record)
       : seat_(seat),
         record_(record),
+        tree_(unit_tree(record.shards, record.groups, record.units)),
         replica_(seat.replica),
         sums_((record.last - record.first) * record.units.size()),
         places_(record.parts) {
-    UpdateRule rule = update_rule(seat.config, 0, record.units, record.shards);
-    rule.schedule.total = record.total;
     ranges_ = parts_of(replica_.model().parameters().size(), record.parts);
+    UpdateRule rule = update_rule(seat.config, 0, record.units, record.shards, ranges_);
+    rule.schedule.total = record.total;
+    const std::uint64_t per_epoch = data::steps_per_epoch(seat.data.manifest().training_samples(), seat.config.batch);
+    codes_ = part_codes(seat.config, per_epoch, replica_.model(), ranges_);
+    if (codes_) feedback_.emplace(replica_, seat.config, compression_of(seat.config), seat.group);
     for (std::uint32_t p = 0; p < record.parts; ++p) {
-      owners_.push_back(own_part(rule, replica_, ranges_[p]));
+      owners_.push_back(own_part(rule, replica_, p));
       const std::span<const float> values = owners_[p].values();
       past_.push_back({{record.first, {values.begin(), values.end()}}});
     }
@@ -67,7 +74,7 @@ class Round {
         std::ranges::copy(owners_[p].slot(i), replica_.slot(i).begin() + at(p));
       }
     }
-    const UnitSums sums = add_up(record_.shards, record_.units, sums_);
+    const UnitSums sums = add_up(tree_, sums_);
     RoundTotals totals{.steps = record_.last - record_.first, .loss = sums.loss, .weight = sums.weight, .bits = bits_};
     for (std::uint64_t t = record_.first; t < record_.last; ++t) {
       totals.samples += samples_of_step(seat_.data.manifest(), seat_.config.batch, t);
@@ -84,7 +91,8 @@ class Round {
   };
   struct Gradient {
     std::vector<float> values;
-    double weight = 0;
+    std::vector<Bytes> codes;      // by part, instead of the values
+    std::vector<double> weights;   // by shard of the unit
     std::uint32_t parts_left = 0;  // that have not taken it
   };
 
@@ -116,14 +124,36 @@ class Round {
     replica_.model().backprop(batch, rank.sizes, partials, rank.losses, [](std::size_t) {});
     std::size_t from = 0;
     for (std::size_t i = 0; i < made.size(); from += rank.sizes[i], ++i) {
-      const std::span<const double> losses(rank.losses), weights(rank.reader->segment_weights());
-      made[i].weight = tree_sum(weights.subspan(from, rank.sizes[i]));
+      const std::span<const double> losses(rank.losses);
+      const auto weights = std::span<const double>(rank.reader->segment_weights()).subspan(from, rank.sizes[i]);
+      made[i].weights.assign(weights.begin(), weights.end());
       sums_[(step - record_.first) * record_.units.size() + rank.units[i]] = {
-          tree_sum(losses.subspan(from, rank.sizes[i])), made[i].weight};
+          tree_sum(losses.subspan(from, rank.sizes[i])), tree_sum(weights)};
+      if (codes_) encode(step, rank.units[i], made[i]);
       gradients_[{rank.units[i], step}] = std::move(made[i]);
     }
     forget();
     return true;
+  }
+
+  void encode(std::uint64_t step, std::uint32_t unit, Gradient& gradient) {
+    const std::uint32_t group = tree_.places[unit].begin;
+    if (!codes_->encode(step, group, gradient.values, feedback_->own().groups[group], gradient.codes)) {
+      fail(Exit::data, "the gradient of shard group {} is not finite in step {}", group, step + 1);
+    }
+    gradient.values = {};
+  }
+
+  // Of part p.
+  std::vector<float> slice(const Gradient& gradient, std::uint64_t step, std::uint32_t p) const {
+    const std::uint64_t size = ranges_[p].end - ranges_[p].begin;
+    std::vector<float> values(size);
+    if (codes_) {
+      codes_->decode(gradient.codes[p], step, p, values);
+    } else {
+      std::copy_n(gradient.values.begin() + at(p), size, values.begin());
+    }
+    return values;
   }
 
   // Gives part p what comes next, up to one update.
@@ -136,19 +166,33 @@ class Round {
       if (found == gradients_.end()) return moved;
       ++places_[p];
       ++next_[unit][p];
-      const std::span<const float> slice =
-          std::span<const float>(found->second.values).subspan(ranges_[p].begin, ranges_[p].end - ranges_[p].begin);
       const std::uint64_t version = read(record_.units[unit].rank, step - record_.first, p);
-      const bool updated =
-          owners_[p].arrive({unit, step, version, found->second.weight, {slice.begin(), slice.end()}});
+      owners_[p].arrive({unit, step, version, found->second.weights, slice(found->second, step, p)});
       if (--found->second.parts_left == 0) gradients_.erase(found);
       moved = true;
-      if (!updated) continue;
-      const std::span<const float> values = owners_[p].values();
-      past_[p][owners_[p].version()].assign(values.begin(), values.end());
-      return true;
+      if (advance(p)) return true;
     }
     return moved;
+  }
+
+  // Whatever follows from what has come to part p, which may be what all others waited for; true where p was updated.
+  bool advance(std::uint32_t p) {
+    const std::uint64_t before = owners_[p].version();
+    for (bool moved = true; std::exchange(moved, false);) {
+      for (std::uint32_t from = 0; from < record_.parts; ++from) {
+        if (const std::optional<NormShare> share = owners_[from].take_share()) {
+          for (std::uint32_t to = 0; to < record_.parts; ++to) {
+            if (to != from) owners_[to].hear(from, *share);
+          }
+          moved = true;
+        }
+        if (!owners_[from].advance()) continue;
+        const std::span<const float> values = owners_[from].values();
+        past_[from][owners_[from].version()].assign(values.begin(), values.end());
+        moved = true;
+      }
+    }
+    return owners_[p].version() > before;
   }
 
   // Values that no rank reads any more.
@@ -164,10 +208,13 @@ class Round {
 
   const Seat& seat_;
   const RoundRecord& record_;
+  const UnitTree tree_;
   Replica& replica_;
   std::vector<UnitSums> sums_;                                     // by step and unit
   std::uint32_t bits_ = 0;
   std::vector<nn::ElementRange> ranges_;
+  std::optional<comm::PartCodes> codes_;      // with --compress, as feedback_
+  std::optional<FeedbackVectors> feedback_;   // of all groups
   std::vector<PartOwner> owners_;
   std::vector<std::map<std::uint64_t, std::vector<float>>> past_;  // by part: values by version
   std::map<std::uint32_t, Rank> ranks_;
@@ -192,6 +239,10 @@ RoundTotals Replay::round(std::uint64_t limit) {
   if (record->last - record->first > limit) {
     fail(Exit::data, "{}: the round from step {} on has {} steps, and at most {} can be", seat_.config.replay, step,
          record->last - record->first, limit);
+  }
+  if (record->groups != compressed_groups(seat_.config)) {
+    fail(Exit::data, "{}: it is of {} compressed groups of shards, and the run has {}", seat_.config.replay,
+         record->groups, compressed_groups(seat_.config));
   }
   if (record->shards != seat_.data.shard_count()) {
     fail(Exit::data, "{}: it is of {} shards, and the data has {}", seat_.config.replay, record->shards,

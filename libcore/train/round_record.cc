@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "comm/codec.h"
 
 namespace dl::train {
 
@@ -38,13 +39,22 @@ class Numbers {
   std::string what_;
 };
 
-// Those that follow from who holds which shard.
+// Those that follow from who holds which shard; of groups, from who holds their first.
 std::vector<Unit> units_of(const RoundRecord& round) {
   std::vector<std::vector<std::uint32_t>> held(round.parts);
   std::vector<Unit> by_shard = round.units, units;
   std::ranges::sort(by_shard, {}, [](const Unit& unit) { return unit.shards.begin; });
   for (const Unit& unit : by_shard) {
     for (std::uint32_t s = unit.shards.begin; s < unit.shards.end; ++s) held[unit.rank].push_back(s);
+  }
+  if (round.groups > 0) {
+    for (std::uint32_t rank = 0; rank < round.parts; ++rank) {
+      for (std::uint32_t g = 0; g < round.groups; ++g) {
+        const ShardRange range = comm::group_of_shards(round.shards, round.groups, g);
+        if (std::ranges::binary_search(held[rank], range.begin)) units.push_back({range, rank});
+      }
+    }
+    return units;
   }
   for (std::uint32_t rank = 0; rank < round.parts; ++rank) {
     for (const ShardRange& range : maximal_subtrees(round.shards, held[rank])) units.push_back({range, rank});
@@ -76,9 +86,10 @@ Bytes RoundRecord::encode() const {
   return out;
 }
 
-RoundRecord RoundRecord::decode(ByteView bytes, const std::string& what) {
+RoundRecord RoundRecord::decode(ByteView bytes, std::uint32_t groups, const std::string& what) {
   Numbers in(bytes, what);
   RoundRecord r;
+  r.groups = groups;
   r.first = in.get(std::uint64_t{1} << 48);
   r.last = in.get(std::uint64_t{1} << 48);
   r.total = in.get(std::uint64_t{1} << 48);
@@ -102,7 +113,11 @@ RoundRecord RoundRecord::decode(ByteView bytes, const std::string& what) {
     r.units.push_back(unit);
   }
   if (std::ranges::count(seen, false) != 0) fail(Exit::data, "{}: its units leave shards out", what);
-  if (units_of(r) != r.units) fail(Exit::data, "{}: its units are not the maximal subtrees of shards, in order", what);
+  if (groups > r.shards) fail(Exit::data, "{}: {} groups of {} shards", what, groups, r.shards);
+  if (units_of(r) != r.units) {
+    fail(Exit::data, "{}: its units are not the {} of shards, in order", what,
+         groups > 0 ? "groups" : "maximal subtrees");
+  }
   // Every number takes a byte at least: this bounds what is allocated.
   const std::uint64_t ranks = static_cast<std::uint64_t>(std::ranges::count(has, true));
   if (steps > in.left() || in.left() / steps < r.parts * (ranks + count)) {

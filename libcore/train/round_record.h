@@ -17,7 +17,8 @@
 
 namespace dl::train {
 
-// A maximal subtree of shards that one rank holds: what its gradients are sums over.
+// A maximal subtree of shards that one rank holds, or, where gradients are compressed, a group of shards
+// (comm/codec.h): what its gradients are sums over.
 struct Unit {
   ShardRange shards;
   std::uint32_t rank = 0;
@@ -31,6 +32,8 @@ struct RoundRecord {
   std::uint64_t total = 0;  // steps of the whole run, as was meant then: what a schedule looks at
   std::uint32_t shards = 0;
   std::uint32_t parts = 0;
+  // Of shards that are compressed together; 0: none. In the log's head, not in these bytes.
+  std::uint32_t groups = 0;
   std::vector<Unit> units;  // ascending by rank, then by shard; together all shards
   // By rank: for each step, the version of each part that its gradients were computed at. Empty where the
   // rank has no units. Ranks are as many as parts.
@@ -42,7 +45,7 @@ struct RoundRecord {
   bool operator==(const RoundRecord&) const = default;
   Bytes encode() const;
   // 65 where anything is not as it must be; `what` names the bytes.
-  static RoundRecord decode(ByteView bytes, const std::string& what);
+  static RoundRecord decode(ByteView bytes, std::uint32_t groups, const std::string& what);
 };
 
 inline constexpr std::uint32_t kMostRecordBytes = 1 << 20;

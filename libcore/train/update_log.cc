@@ -3,23 +3,26 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "train/compression.h"
 
 namespace dl::train {
 
 namespace {
 
 constexpr std::string_view kMagic = "dlupdate";
-constexpr std::uint32_t kVersion = 1;
+// Version 1, from before gradients could be compressed, says nothing of groups, and is gone on with as it is.
+constexpr std::uint32_t kVersion = 2, kWithoutGroups = 1;
+constexpr std::uint32_t kMostGroups = 65536;
 constexpr std::uint32_t kMostRunId = 64;
 constexpr std::size_t kLength = 4, kChecksum = 4;
-constexpr std::size_t kFixedHead = 16;  // before the run's name
 
-Bytes head_of(const std::string& run_id) {
+Bytes head_of(const LoggedRun& run) {
   Bytes head;
   put_text(head, kMagic);
   put(head, kVersion);
-  put(head, static_cast<std::uint32_t>(run_id.size()));
-  put_text(head, run_id);
+  put(head, static_cast<std::uint32_t>(run.id.size()));
+  put_text(head, run.id);
+  put(head, run.groups);
   put(head, crc32c(head));
   return head;
 }
@@ -40,17 +43,22 @@ MappedFile opened(const fs::path& path) {
                        "one can begin with its parameters: --init)", path.string());
 }
 
-void check_run(const fs::path& path, const UpdateReader& reader, const std::string& run_id) {
-  if (reader.run_id() == run_id) return;
-  fail(Exit::disagree, "{}: it is of run {}, and this is run {}", path.string(), shown(reader.run_id()), run_id);
+void check_run(const fs::path& path, const UpdateReader& reader, const LoggedRun& run) {
+  if (reader.run_id() != run.id) {
+    fail(Exit::disagree, "{}: it is of run {}, and this is run {}", path.string(), shown(reader.run_id()), run.id);
+  }
+  if (reader.groups() != run.groups) {
+    fail(Exit::disagree, "{}: it is of {} compressed groups of shards, and the run has {}", path.string(),
+         reader.groups(), run.groups);
+  }
 }
 
 // What the run has to go on from; nothing at its beginning.
-std::optional<UpdateReader> earlier(const fs::path& path, const std::string& run_id, std::uint64_t step) {
+std::optional<UpdateReader> earlier(const fs::path& path, const LoggedRun& run, std::uint64_t step) {
   std::optional<UpdateReader> reader;
   if (step == 0) return reader;
   reader.emplace(path);
-  check_run(path, *reader, run_id);
+  check_run(path, *reader, run);
   return reader;
 }
 
@@ -63,14 +71,17 @@ UpdateReader::UpdateReader(const fs::path& path) : file_(opened(path)), name_(pa
   if (bytes.size() < kMagic.size() || in.text(kMagic.size()) != kMagic) {
     fail(Exit::data, "{}: this is no log of updates", name_);
   }
-  if (const auto version = in.get<std::uint32_t>(); version != kVersion) {
+  const auto version = in.get<std::uint32_t>();
+  if (version != kVersion && version != kWithoutGroups) {
     fail(Exit::disagree, "{}: its format is version {}, and this is version {}", name_, version, kVersion);
   }
   const auto length = in.get<std::uint32_t>();
   if (length > kMostRunId) fail(Exit::data, "{}: a run's name of {} bytes, and {} may be", what, length, kMostRunId);
   run_id_ = in.text(length);
-  const std::uint32_t wanted = crc32c(bytes.first(kFixedHead + length));
+  if (version != kWithoutGroups) groups_ = in.get<std::uint32_t>();
+  const std::uint32_t wanted = crc32c(bytes.first(in.offset()));
   if (in.get<std::uint32_t>() != wanted) fail(Exit::data, "{}: a wrong checksum", what);
+  if (groups_ > kMostGroups) fail(Exit::data, "{}: {} groups, and {} may be", what, groups_, kMostGroups);
   at_ = in.offset();
   crc_ = crc32c(bytes.first(at_));
 }
@@ -85,7 +96,7 @@ std::optional<RoundRecord> UpdateReader::next() {
   const ByteView payload = in.take(length);
   const std::uint32_t wanted = crc32c(rest.first(kLength + length), crc_);
   if (in.get<std::uint32_t>() != wanted) fail(Exit::data, "{} has a wrong checksum", what);
-  RoundRecord record = RoundRecord::decode(payload, what);
+  RoundRecord record = RoundRecord::decode(payload, groups_, what);
   if (record.first != step_) fail(Exit::data, "{} begins at step {}, and {} is due", what, record.first, step_);
   crc_ = crc32c(rest.first(in.offset()), crc_);
   at_ += in.offset();
@@ -101,9 +112,13 @@ void UpdateReader::pass_to(std::uint64_t step) {
   fail(Exit::data, "{}: a round ends at step {}, none at step {}, where the run is", name_, step_, step);
 }
 
-void check_updates(const fs::path& path, const std::string& run_id, std::uint32_t shards, std::uint64_t step) {
+LoggedRun logged_run(const std::string& run_id, const RunConfig& config) {
+  return {run_id, compressed_groups(config)};
+}
+
+void check_updates(const fs::path& path, const LoggedRun& run, std::uint32_t shards, std::uint64_t step) {
   UpdateReader reader(path);
-  check_run(path, reader, run_id);
+  check_run(path, reader, run);
   while (reader.step() < step) {
     const std::uint64_t offset = reader.offset();
     const auto record = reader.next();
@@ -116,17 +131,17 @@ void check_updates(const fs::path& path, const std::string& run_id, std::uint32_
   reader.pass_to(step);
 }
 
-UpdateLog::UpdateLog(const fs::path& path, const std::string& run_id, std::uint64_t step)
-    : UpdateLog(earlier(path, run_id, step), path, run_id, step) {}
+UpdateLog::UpdateLog(const fs::path& path, const LoggedRun& run, std::uint64_t step)
+    : UpdateLog(earlier(path, run, step), path, run, step) {}
 
-UpdateLog::UpdateLog(std::optional<UpdateReader> before, const fs::path& path, const std::string& run_id,
+UpdateLog::UpdateLog(std::optional<UpdateReader> before, const fs::path& path, const LoggedRun& run,
                      std::uint64_t step)
-    : file_(path) {
+    : groups_(run.groups), file_(path) {
   if (before) {
     cut_behind(*before, step);
     return;
   }
-  const Bytes head = head_of(run_id);
+  const Bytes head = head_of(run);
   file_.cut(0);
   file_.append(head);
   crc_ = crc32c(head);
@@ -155,7 +170,7 @@ void UpdateLog::append(std::uint64_t first, std::uint64_t last, ByteView record)
   const std::lock_guard lock(mutex_);
   if (last <= told_) return;
   const std::string what = fmt::format("{}: a record of steps {} to {}", file_.path().string(), first, last);
-  const RoundRecord round = RoundRecord::decode(record, what);
+  const RoundRecord round = RoundRecord::decode(record, groups_, what);
   if (round.first != first || round.last != last) fail(Exit::data, "{} says that it is of others", what);
   if (first != told_) fail(Exit::data, "{} does not follow step {}", what, told_);
   told_ = last;

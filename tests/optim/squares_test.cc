@@ -36,3 +36,15 @@ TEST_CASE("squares: shares of any cuts add up to the bits of the whole") {
     }
   }
 }
+
+TEST_CASE("squares: each range counts by its scale, also in the block that a border cuts") {
+  const std::vector<float> gradient(10000, 2.0F);
+  const std::vector<HeldRange> ranges = {{0, 6000, 10000}, {6000, 6000, 10000}, {6000, 10000, 10000}};
+  Bytes all, one;
+  for (const HeldRange& range : ranges) {
+    write_squares_share(range, std::span(gradient).subspan(range.begin, range.end - range.begin), one);
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  const double scales[] = {0.5, 7, 3};
+  CHECK(sum_of_shares(ranges, all, scales) == 6000 * 1.0 + 4000 * 36.0);
+}

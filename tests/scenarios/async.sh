@@ -49,6 +49,25 @@ for name in inf compensated adam adaptive; do
   fact "$name: a replay has the same bits" replayed "$name"
 done
 
+for name in bf16 int8 topk clip both; do
+  case $name in
+    topk) more='--compress topk=0.1' ;;
+    clip) more='--clip 0.5' ;;
+    both) more='--compress int8 --groups 3 --clip 0.5 --max-staleness 4 --delay-compensation 0.5' ;;
+    *) more="--compress $name" ;;
+  esac
+  fact "$name: trains" train "$name" --mode async --spawn 3 --epochs 20 $more
+  fact "$name: at least 0.92" at_least "$name" 0.92
+  fact "$name: a replay has the same bits" replayed "$name" --kernel scalar
+  [ $name != both ] || more='--compress int8 --groups 3 --clip 0.5'
+  fact "$name, sync: trains" train "$name-sync" --spawn 1 --epochs 20 $more
+  for nodes in 2 3; do
+    fact "$name, staleness 0, $nodes nodes: train" train "$name-zero$nodes" --mode async --max-staleness 0 --spawn $nodes --epochs 20 $more
+    fact "$name, staleness 0, $nodes nodes: sync's bits" same "$(field params_sha256 "$name-zero$nodes.json")" \
+      "$(field params_sha256 "$name-sync.json")"
+  done
+done
+
 # begin NAME OPTION...: in the background, as $coord; returns when there is a checkpoint
 begin() {
   local name=$1
@@ -88,6 +107,16 @@ fact "a killed node: at least 0.92" at_least killed 0.92
 fact "a killed node: a replay has the same bits" replayed killed
 fact "a killed node: every sample was used once in each epoch" dl-eval -q --audit killed
 
+# The same where gradients are compressed and clipped: what groups hold back goes back with the parameters.
+killed_compressed() {
+  begin lean --epochs 400 --checkpoint-every 20 --spawn 3 --compress topk=0.1 --clip 1 || return 1
+  pkill -9 -P $coord -n dl-node || return 1
+  ended lean && grep -q '"event": *"lost"' lean.json
+}
+fact "compressed, a killed node: the run goes back to its checkpoint, and ends" killed_compressed
+fact "compressed, a killed node: a replay has the same bits" replayed lean
+fact "compressed, a killed node: every sample was used once in each epoch" dl-eval -q --audit lean
+
 # The rate falls over the run's whole length: a run that is made longer has had two lengths.
 stopped() {
   begin stopped --schedule cosine --epochs 4000 --spawn 3 || return 1
@@ -102,6 +131,18 @@ fact "stopped: a replay has the bits of its newest checkpoint" test -n "$(digest
 steps=$(dl-coord --status stopped --json | sed -n 's/.*"checkpoint_step": *\([0-9]*\).*/\1/p')
 fact "resumed on other nodes, for longer: the run ends" train stopped --mode async --schedule cosine --steps $((steps + 300)) --spawn 2
 fact "resumed: a replay has the same bits" replayed stopped
+
+stopped_compressed() {
+  begin halved --epochs 4000 --spawn 3 --compress int8 || return 1
+  kill -TERM $coord
+  local code=0
+  wait $coord || code=$?
+  same $code 143
+}
+fact "compressed, stopped by a signal: 143" stopped_compressed
+steps=$(dl-coord --status halved --json | sed -n 's/.*"checkpoint_step": *\([0-9]*\).*/\1/p')
+fact "compressed, resumed on other nodes: the run ends" train halved --mode async --compress int8 --steps $((steps + 300)) --spawn 2
+fact "compressed, resumed: a replay has the same bits" replayed halved
 
 lost_coordinator() {
   begin headless --epochs 4000 --checkpoint-every 30 --spawn 2 || return 1
@@ -127,7 +168,7 @@ cp -r n3 damaged && printf '\377' | dd of=damaged/updates.log bs=1 seek=300 conv
 fact "a damaged log: 65" refused 65 damaged
 cp -r n3 other && cp n2/updates.log other/
 fact "the log of another run: 76" refused 76 other
-cp -r n3 version && printf '\002' | dd of=version/updates.log bs=1 seek=8 conv=notrunc status=none
+cp -r n3 version && printf '\003' | dd of=version/updates.log bs=1 seek=8 conv=notrunc status=none
 fact "a log of another version: 76" refused 76 version
 cp -r n3 without && rm without/updates.log
 fact "no log: 66" refused 66 without
@@ -140,8 +181,7 @@ fact "a run whose log is gone is not gone on with" exits 66 dl-coord "${options[
   --mode async -o without --spawn 3 --epochs 25
 
 bad() { exits 64 dl-coord "${options[@]}" -o bad --spawn 1 "$@"; }
-fact "clipping: 64" bad --mode async --clip 1
-fact "compression: 64" bad --mode async --compress int8
+fact "powersgd: 64" bad --mode async --compress powersgd=2
 fact "staleness out of range: 64" bad --mode async --max-staleness 1001
 fact "staleness that is no number: 64" bad --mode async --max-staleness -1
 fact "staleness of another mode: 64" bad --max-staleness 2

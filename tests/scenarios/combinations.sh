@@ -16,8 +16,8 @@ allowed() {
       for assign in balanced round-robin random adaptive; do
         for nodes in 1 2 3 4; do
           case $mode:$compress:$assign in
-            pipeline:none:adaptive | tensor:none:adaptive) ;;
-            sync:* | local:* | *:none:*) echo "$mode $compress $assign $nodes" ;;
+            pipeline:none:adaptive | tensor:none:adaptive | async:powersgd=*) ;;
+            sync:* | local:* | async:* | *:none:*) echo "$mode $compress $assign $nodes" ;;
           esac
         done
       done

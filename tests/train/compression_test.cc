@@ -151,6 +151,8 @@ TEST_CASE("compression: a scheme that the mode or the model has no use for is 64
   CHECK(code("none", "pipeline") == Exit::ok);
   CHECK(code("int8", "pipeline") == Exit::usage);
   CHECK(code("int8", "local") == Exit::ok);
+  CHECK(code("topk=0.1", "async") == Exit::ok);
+  CHECK(code("powersgd=2", "async") == Exit::usage);
   CHECK(code("powersgd=15", "sync") == Exit::ok);   // 15 * (64 + 20) is less than 64 * 20
   CHECK(code("powersgd=16", "sync") == Exit::usage);
 }

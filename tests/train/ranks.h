@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "comm/local.h"
 #include "support/tiny_data.h"
+#include "train/compression.h"
 #include "train/round_record.h"
 #include "train/trainer.h"
 
@@ -106,7 +107,7 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
             .at_work = {},
             .updates =
                 [&](std::uint64_t, std::uint64_t, const Bytes& record) {
-                  out.records.push_back(train::RoundRecord::decode(record, "a record"));
+                  out.records.push_back(train::RoundRecord::decode(record, train::compressed_groups(config), "a record"));
                 }};
         train::Trainer trainer(
             config, replica, data, mine,

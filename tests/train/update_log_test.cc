@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <functional>
+#include <string>
 
 #include "base/error.h"
 #include "support/disk_trace.h"
@@ -17,6 +18,8 @@ using train::UpdateLog;
 using train::UpdateReader;
 
 namespace {
+
+const train::LoggedRun kRun = {"run one", 0};
 
 // Two ranks with a unit each; three steps from `first` on.
 RoundRecord round_from(std::uint64_t first) {
@@ -67,7 +70,7 @@ TEST_CASE("update log: what was appended is read, round by round") {
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
   {
-    UpdateLog log(path, "run one", 0);
+    UpdateLog log(path, kRun, 0);
     append(log, round_from(0));
     append(log, round_from(3));
     append(log, round_from(3));  // another node tells the same
@@ -85,7 +88,7 @@ TEST_CASE("update log: what was appended is read, round by round") {
 TEST_CASE("update log: it has the bytes that dl-updates(5) shows") {
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
-  UpdateLog log(path, "r", 0);
+  UpdateLog log(path, {"r", 0}, 0);
   RoundRecord round;
   round.last = 1;
   round.total = 300;
@@ -97,15 +100,69 @@ TEST_CASE("update log: it has the bytes that dl-updates(5) shows") {
   append(log, round);
   std::string hex;
   for (const std::byte b : contents(path)) hex += fmt::format("{:02x}", static_cast<unsigned>(b));
-  CHECK(hex == "646c757064617465" "01000000" "01000000" "72" "a0488d7f"
+  CHECK(hex == "646c757064617465" "02000000" "01000000" "72" "00000000" "03c8d477"
                "0c000000" "0001ac02020101" "000002" "00" "00" "a438cfd2");
+}
+
+namespace {
+
+// As dl wrote it before gradients could be compressed: the page's example then.
+Bytes first_version() {
+  constexpr std::string_view kHex = "646c757064617465" "01000000" "01000000" "72" "a0488d7f"
+                                    "0c000000" "0001ac02020101" "000002" "00" "00" "a438cfd2";
+  Bytes bytes;
+  for (std::size_t i = 0; i < kHex.size(); i += 2) {
+    bytes.push_back(static_cast<std::byte>(std::stoi(std::string(kHex.substr(i, 2)), nullptr, 16)));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("update log: one of version 1 is read, and gone on with as it is") {
+  const test::Scratch dir;
+  const fs::path path = dir / "updates.log";
+  overwrite(path, first_version());
+  CHECK(UpdateReader(path).groups() == 0);
+  CHECK(steps_in(path) == 1);
+  {
+    UpdateLog log(path, {"r", 0}, 1);
+    RoundRecord next = round_from(1);
+    append(log, next);
+  }
+  CHECK(steps_in(path) == 4);
+  const Bytes longer = contents(path), begin = first_version();
+  CHECK(std::equal(begin.begin(), begin.end(), longer.begin()));
+  CHECK(code_of([&] { UpdateLog(path, {"r", 3}, 1); }) == Exit::disagree);
+}
+
+TEST_CASE("update log: of a compressed run, units are its groups, and no others") {
+  const test::Scratch dir;
+  const fs::path path = dir / "updates.log";
+  RoundRecord round = round_from(0);  // of 3 shards, in 2 groups: 0, and 1 to 2
+  round.groups = 2;
+  round.units = {{{0, 1}, 0}, {{1, 3}, 1}};
+  {
+    UpdateLog log(path, {"run one", 2}, 0);
+    append(log, round);
+    CHECK(code_of([&] { append(log, round_from(3)); }) == Exit::data);  // subtrees
+  }
+  UpdateReader reader(path);
+  CHECK(reader.groups() == 2);
+  CHECK(reader.next() == round);
+  CHECK(code_of([&] { train::check_updates(path, {"run one", 2}, 3, 3); }) == Exit::ok);
+  CHECK(code_of([&] { train::check_updates(path, {"run one", 3}, 3, 3); }) == Exit::disagree);
+  CHECK(code_of([&] { train::check_updates(path, kRun, 3, 3); }) == Exit::disagree);
+  CHECK(code_of([&] { RoundRecord::decode(round.encode(), 3, "it"); }) == Exit::data);
+  CHECK(code_of([&] { RoundRecord::decode(round.encode(), 4, "it"); }) == Exit::data);  // more than shards
+  CHECK(code_of([&] { RoundRecord::decode(round.encode(), 0, "it"); }) == Exit::data);
 }
 
 TEST_CASE("update log: every record that is cut short is refused, where the run needs it") {
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
   {
-    UpdateLog log(path, "run one", 0);
+    UpdateLog log(path, kRun, 0);
     append(log, round_from(0));
     append(log, round_from(3));
   }
@@ -113,7 +170,7 @@ TEST_CASE("update log: every record that is cut short is refused, where the run 
   for (std::size_t n = 0; n < whole.size(); ++n) {
     overwrite(path, ByteView(whole).first(n));
     CHECK(code_of([&] { UpdateReader(path).pass_to(6); }) == Exit::data);
-    CHECK(code_of([&] { UpdateLog(path, "run one", 6); }) == Exit::data);
+    CHECK(code_of([&] { UpdateLog(path, kRun, 6); }) == Exit::data);
     CHECK(contents(path).size() == n);  // and left as it is
   }
 }
@@ -122,7 +179,7 @@ TEST_CASE("update log: every flipped bit is refused, another version or run with
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
   {
-    UpdateLog log(path, "run one", 0);
+    UpdateLog log(path, kRun, 0);
     append(log, round_from(0));
     append(log, round_from(3));
   }
@@ -137,8 +194,8 @@ TEST_CASE("update log: every flipped bit is refused, another version or run with
     }
   }
   overwrite(path, bytes);
-  CHECK(code_of([&] { UpdateLog(path, "run two", 3); }) == Exit::disagree);
-  CHECK(code_of([&] { UpdateLog(dir / "none", "run one", 3); }) == Exit::no_input);
+  CHECK(code_of([&] { UpdateLog(path, {"run two", 0}, 3); }) == Exit::disagree);
+  CHECK(code_of([&] { UpdateLog(dir / "none", kRun, 3); }) == Exit::no_input);
   CHECK(steps_in(path) == 6);
 }
 
@@ -146,7 +203,7 @@ TEST_CASE("update log: a run that goes on from a step forgets what was behind it
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
   {
-    UpdateLog log(path, "run one", 0);
+    UpdateLog log(path, kRun, 0);
     append(log, round_from(0));
     append(log, round_from(3));
     log.go_on_from(3);
@@ -161,12 +218,12 @@ TEST_CASE("update log: a run that goes on from a step forgets what was behind it
   torn.resize(torn.size() - 1);
   overwrite(path, torn);
   {
-    UpdateLog log(path, "run one", 6);
+    UpdateLog log(path, kRun, 6);
     append(log, round_from(6));
   }
   CHECK(steps_in(path) == 9);
   {
-    const UpdateLog log(path, "run one", 0);
+    const UpdateLog log(path, kRun, 0);
   }
   CHECK(steps_in(path) == 0);
 }
@@ -174,7 +231,7 @@ TEST_CASE("update log: a run that goes on from a step forgets what was behind it
 TEST_CASE("update log: what does not follow, or is no record, is refused and changes nothing") {
   const test::Scratch dir;
   const fs::path path = dir / "updates.log";
-  UpdateLog log(path, "run one", 0);
+  UpdateLog log(path, kRun, 0);
   append(log, round_from(0));
   const Bytes before = contents(path);
   CHECK(code_of([&] { append(log, round_from(4)); }) == Exit::data);
@@ -196,7 +253,7 @@ void commit(const fs::path& directory, std::uint64_t step, UpdateLog& log) {
 
 // Two checkpoints; before the second one a group breaks, and the run goes back to the first.
 void two_checkpoints(const fs::path& directory) {
-  UpdateLog log(directory / "updates.log", "run one", 0);
+  UpdateLog log(directory / "updates.log", kRun, 0);
   append(log, round_from(0));
   commit(directory, 3, log);
   append(log, round_from(3));
@@ -216,11 +273,11 @@ int wrong_crashes(const fs::path& before, const std::vector<test::DiskCall>& cal
     if (step == 0) return;
     const fs::path path = found / "updates.log";
     const Exit code = code_of([&] {
-      train::check_updates(path, "run one", 3, step);
-      UpdateLog log(path, "run one", step);
+      train::check_updates(path, kRun, 3, step);
+      UpdateLog log(path, kRun, step);
       append(log, round_from(step));
       log.sync();
-      train::check_updates(path, "run one", 3, step + 3);
+      train::check_updates(path, kRun, 3, step + 3);
     });
     if (code != Exit::ok) ++wrong;
   });
@@ -247,10 +304,10 @@ TEST_CASE("round record: what contradicts itself is refused") {
   const auto refused = [](const std::function<void(RoundRecord&)>& change) {
     RoundRecord r = round_from(3);
     change(r);
-    return code_of([&] { RoundRecord::decode(r.encode(), "it"); }) == Exit::data;
+    return code_of([&] { RoundRecord::decode(r.encode(), 0, "it"); }) == Exit::data;
   };
   CHECK_FALSE(refused([](RoundRecord&) {}));
-  CHECK(RoundRecord::decode(round_from(3).encode(), "it") == round_from(3));
+  CHECK(RoundRecord::decode(round_from(3).encode(), 0, "it") == round_from(3));
   CHECK(refused([](RoundRecord& r) { r.last = 3; }));
   CHECK(refused([](RoundRecord& r) { r.last = 5; }));                    // too many numbers
   CHECK(refused([](RoundRecord& r) { r.last = 7; }));                    // too few

@@ -88,7 +88,8 @@ Exit run_training(Options o, const Log& log) {
   begin_ledger(run.ledger(), o, record, settings);
   std::optional<train::UpdateLog> updates;
   if (o.config.mode == "async") {
-    updates.emplace(run.path() / train::kUpdateLogName, run.run_id(), settings.kept ? settings.kept->step : 0);
+    updates.emplace(run.path() / train::kUpdateLogName, train::logged_run(run.run_id(), o.config),
+                    settings.kept ? settings.kept->step : 0);
     settings.append = [&](const coord::Updates& told) {
       updates->append(told.first, told.last, as_bytes_of(std::string_view(told.record)));
     };

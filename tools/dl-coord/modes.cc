@@ -55,9 +55,6 @@ void read_async(const cli::Given& given, train::RunConfig& config) {
   if (spec.delay_compensation > 0 && !spec.max_staleness) {
     fail(Exit::usage, "--delay-compensation: with --max-staleness inf there is no bound to the versions to remember");
   }
-  if (config.mode == "async" && config.optimizer.clip_norm > 0) {
-    fail(Exit::usage, "--clip: in --mode async no node knows the whole gradient");
-  }
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ Replayed read(const cli::Given& given, const Log& log) {
   const std::uint64_t step = read_checkpoint(out, log);
   read_initial(given, out);
   const fs::path updates = fs::absolute(o.run / train::kUpdateLogName);
-  train::check_updates(updates, out.run_id, static_cast<std::uint32_t>(o.manifest.shards.size()), step);
+  train::check_updates(updates, train::logged_run(out.run_id, o.config), static_cast<std::uint32_t>(o.manifest.shards.size()), step);
 
   o.config.replay = updates.string();
   o.config.epochs = 0;
