@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -18,6 +19,7 @@ namespace dl::net {
 
 namespace asio = boost::asio;
 using Tcp = asio::ip::tcp;
+using Unix = asio::local::stream_protocol;
 using boost::system::error_code;
 
 struct Loop::Core {

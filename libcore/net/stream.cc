@@ -16,14 +16,15 @@ namespace {
 // then compete with what goes to the next one; on a fast one nothing waits here.
 constexpr int kUnsentBytes = 16 * 1024;
 
-class TcpStream : public Stream {
+// Of the system's own sockets, TCP's or Unix's.
+template <typename Socket>
+class PlainStream : public Stream {
  public:
-  explicit TcpStream(Tcp::socket socket) : socket_(std::move(socket)) {
+  explicit PlainStream(Socket socket) : socket_(std::move(socket)) {
     error_code ignored;  // a peer that is already gone shows in the first read
     socket_.non_blocking(true, ignored);
-    tune(socket_);
   }
-  ~TcpStream() override { TcpStream::close(); }
+  ~PlainStream() override { PlainStream::close(); }
 
   std::size_t read_some(std::span<const iovec> into, error_code& error) override {
     msghdr message = message_of(into);
@@ -36,15 +37,15 @@ class TcpStream : public Stream {
   }
 
   void when_readable(std::function<void(error_code)> ready) override {
-    socket_.async_wait(Tcp::socket::wait_read, std::move(ready));
+    socket_.async_wait(Socket::wait_read, std::move(ready));
   }
   void when_writable(std::function<void(error_code)> ready) override {
-    socket_.async_wait(Tcp::socket::wait_write, std::move(ready));
+    socket_.async_wait(Socket::wait_write, std::move(ready));
   }
 
   void end_writing() override {
     error_code ignored;
-    socket_.shutdown(Tcp::socket::shutdown_send, ignored);
+    socket_.shutdown(Socket::shutdown_send, ignored);
   }
   void close() override {
     error_code ignored;
@@ -68,7 +69,7 @@ class TcpStream : public Stream {
     return 0;
   }
 
-  Tcp::socket socket_;
+  Socket socket_;
 };
 
 class TlsStream : public Stream {
@@ -105,7 +106,12 @@ void tune(Tcp::socket& socket) {
 }
 
 std::unique_ptr<Stream> make_stream(Tcp::socket socket) {
-  return std::make_unique<TcpStream>(std::move(socket));
+  tune(socket);
+  return std::make_unique<PlainStream<Tcp::socket>>(std::move(socket));
+}
+
+std::unique_ptr<Stream> make_stream(Unix::socket socket) {
+  return std::make_unique<PlainStream<Unix::socket>>(std::move(socket));
 }
 
 std::unique_ptr<Stream> make_stream(std::shared_ptr<Tls> greeted) {

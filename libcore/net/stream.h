@@ -29,11 +29,13 @@ class Stream {
   virtual void close() = 0;
 };
 
-// What every connection wants of the system: small frames at once, and of long ones little ahead of the wire,
+// What every TCP connection wants of the system: small frames at once, and of long ones little ahead of the wire,
 // so that who waits for the socket to be writable sends to its peers in the order that it chose.
 void tune(Tcp::socket& socket);
 
 // Plain TCP; net/tls.h makes one that is secured.
 std::unique_ptr<Stream> make_stream(Tcp::socket socket);
+// To a process of this host.
+std::unique_ptr<Stream> make_stream(Unix::socket socket);
 
 }  // namespace dl::net
