@@ -11,7 +11,7 @@
 
 namespace dl::comm {
 
-std::string host_identity(std::string_view salt) {
+std::string host_identity(std::string_view salt, std::string_view place) {
   std::string boot;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   struct stat processes{}, network{};
@@ -19,8 +19,8 @@ std::string host_identity(std::string_view salt) {
       ::stat("/proc/self/ns/net", &network) != 0) {
     return {};
   }
-  const std::string all = fmt::format("dl host\n{}\n{}\n{}\n{}\n{}", boot, processes.st_ino,
-                                      network.st_ino, ::geteuid(), salt);
+  const std::string all = fmt::format("dl host\n{}\n{}\n{}\n{}\n{}\n{}", boot, processes.st_ino,
+                                      network.st_ino, ::geteuid(), place, salt);
   return sha256_hex(as_bytes_of(std::string_view(all))).substr(0, 32);
 }
 

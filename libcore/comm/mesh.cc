@@ -11,10 +11,12 @@
 #include "comm/host.h"
 #include "comm/mesh_end.h"
 #include "comm/mesh_hello.h"
+#include "comm/shortcut.h"
 #include "comm/solo.h"
 #include "comm/tcp_group.h"
 #include "net/dial.h"
 #include "net/listener.h"
+#include "net/unix_door.h"
 
 namespace dl::comm {
 
@@ -33,8 +35,12 @@ constexpr std::uint32_t kHelloBytes = 256;
 
 // All of it on the loop.
 struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
-  State(net::Loop& its_loop, Transport its_transport, std::shared_ptr<const net::Key> its_key)
-      : loop(its_loop), transport(its_transport), key(std::move(its_key)) {}
+  State(net::Loop& its_loop, Transport its_transport, std::shared_ptr<const net::Key> its_key,
+        std::string its_place)
+      : loop(its_loop),
+        transport(its_transport),
+        key(std::move(its_key)),
+        place(std::move(its_place)) {}
 
   struct Waiting {
     MeshHello hello;
@@ -88,31 +94,70 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
     if (!rounds) return false;
     const MeshGroup& group = rounds->group();
     return hello.run_id == group.run_id && hello.generation == group.generation &&
-           hello.rank > group.rank && hello.rank < group.members.size() && !rounds->has(hello.rank);
+           hello.rank > group.rank && hello.rank < group.members.size() &&
+           !rounds->has(hello.rank) && !shortcuts.contains(hello.rank);
   }
 
   void claim(const std::shared_ptr<Connection>& connection, const MeshHello& hello) {
-    connection->send(own_hello(), hello.generation);
+    MeshHello answer = own_hello();
+    std::string why_not;
+    const bool invited = near(hello) && unix_door(why_not);
+    if (invited) answer.invite(take_shortcut(hello.rank, *door, connection).pass());
+    connection->send(answer, hello.generation);
     connection->flush();
-    join(hello, connection);
+    if (!invited) join(hello.rank, connection, {near(hello), false, why_not});
   }
 
-  void join(const MeshHello& hello, const std::shared_ptr<Connection>& connection) {
+  // Frames go to this rank by whichever connection comes of it.
+  template <typename Where, typename... More>
+  Shortcut& take_shortcut(std::uint32_t rank, Where& where, More&&... more) {
+    const std::weak_ptr<State> weak = weak_from_this();
+    Shortcut::Events events{
+        [weak, rank](const std::shared_ptr<Connection>& connection, const std::string& why) {
+          const auto self = weak.lock();
+          if (!self || !self->rounds) return;
+          self->shortcuts.erase(rank);
+          self->join(rank, connection, {true, why.empty(), why});
+        },
+        [weak, rank](const std::string& reason) {
+          const auto self = weak.lock();
+          if (!self || !self->rounds) return;
+          self->shortcuts.erase(rank);
+          if (rank < self->rounds->group().rank) self->dial_again(rank, reason);
+        }};
+    return shortcuts.try_emplace(rank, where, std::forward<More>(more)..., std::move(events))
+        .first->second;
+  }
+
+  void join(std::uint32_t rank, const std::shared_ptr<Connection>& connection, const Reached& how) {
     connection->bound(0);
     connection->idle_limit(Milliseconds(0));
-    rounds->add_peer(hello.rank, connection, !host.empty() && hello.host.str() == host);
+    rounds->add_peer(rank, connection, how);
+  }
+
+  bool near(const MeshHello& hello) const { return !host.empty() && hello.host.str() == host; }
+
+  // Made when the first neighbour comes; false, and why, where there can be none.
+  bool unix_door(std::string& why) {
+    if (door) return true;
+    try {
+      door.emplace(loop);
+    } catch (const Error& error) {
+      why = error.what();
+    }
+    return door.has_value();
   }
 
   MeshHello own_hello() const {
     const MeshGroup& group = rounds->group();
-    return {net::Text<64>(group.run_id), group.generation, group.rank, net::Text<32>(host)};
+    return {net::Text<64>(group.run_id), group.generation, group.rank, net::Text<32>(host), {}, {}};
   }
 
   void begin(std::shared_ptr<TcpRounds> with, Milliseconds patience) {
     rounds = std::move(with);
     newest = rounds->group().generation;
     // Of another run it is another one, so that it tells nothing elsewhere.
-    host = transport == Transport::tcp ? "" : host_identity(rounds->group().run_id);
+    host = transport == Transport::tcp ? "" : host_identity(rounds->group().run_id, place);
     deadline_ns = monotonic_ns() + patience.count() * 1'000'000;
     end_dialling();
     if (newest <= aborted_generation) {
@@ -164,20 +209,22 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
       if (const auto self = weak.lock()) self->answered(rank, header, payload);
     };
     events.closed = [weak, rank](const std::string& reason) {
-      const auto self = weak.lock();
-      if (!self) return;
-      // It may not have come to this generation yet, or have left it: the coordinator knows.
-      Peer& closed = self->dialled[rank];
-      closed.connection.reset();
-      closed.reason = reason;
-      if (!closed.again) closed.again.emplace(self->loop);
-      closed.again->after(kDialAgain, [weak, rank] {
-        if (const auto held = weak.lock(); held && held->rounds) held->dial(rank);
-      });
+      if (const auto self = weak.lock()) self->dial_again(rank, reason);
     };
     connection->open(std::move(events));
     connection->send(own_hello(), rounds->group().generation);
     connection->flush();
+  }
+
+  // It may not have come to this generation yet, or have left it: the coordinator knows.
+  void dial_again(std::uint32_t rank, const std::string& reason) {
+    Peer& closed = dialled[rank];
+    closed.connection.reset();
+    closed.reason = reason;
+    if (!closed.again) closed.again.emplace(loop);
+    closed.again->after(kDialAgain, [weak = weak_from_this(), rank] {
+      if (const auto self = weak.lock(); self && self->rounds) self->dial(rank);
+    });
   }
 
   void answered(std::uint32_t rank, const Header& header, ByteView payload) {
@@ -190,10 +237,18 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
            hello.rank, hello.generation, rank, group.generation);
     }
     const std::shared_ptr<Connection> connection = std::move(dialled[rank].connection);
-    join(hello, connection);
+    if (!near(hello) || hello.socket.empty()) {
+      join(rank, connection, {near(hello), false, "it has no such socket"});
+      return;
+    }
+    dialled[rank].reason = "no answer at its Unix socket";
+    take_shortcut(rank, loop, hello.pass(), connection);
   }
 
-  void end_dialling() { dialled.clear(); }
+  void end_dialling() {
+    dialled.clear();
+    shortcuts.clear();
+  }
 
   void end(const std::shared_ptr<TcpRounds>& which) {
     if (rounds != which) return;
@@ -222,22 +277,26 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
   net::Loop& loop;
   const Transport transport;
   const std::shared_ptr<const net::Key> key;
+  const std::string place;
   std::unique_ptr<net::Listener> listener;
+  std::optional<net::UnixDoor> door;
   std::vector<std::shared_ptr<Connection>> strangers;  // have not said hello
   std::vector<Waiting> waiting;                         // of a generation to come
   std::shared_ptr<TcpRounds> rounds;
-  std::string host;  // own host_identity(); empty: no shared memory
+  std::string host;  // own host_identity(); empty: TCP with everybody
   std::shared_ptr<Alarm> solo;
   std::uint32_t solo_generation = 0;
   std::map<std::uint32_t, Peer> dialled;
+  std::map<std::uint32_t, Shortcut> shortcuts;  // by rank; leave before the door does
   std::uint32_t newest = 0;
   std::int64_t deadline_ns = 0;
   std::uint32_t aborted_generation = 0;
   std::string aborted_reason;
 };
 
-Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport, net::Guard guard)
-    : state_(std::make_shared<State>(loop, transport, guard.key)) {
+Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport, net::Guard guard,
+           const std::string& place)
+    : state_(std::make_shared<State>(loop, transport, guard.key, place)) {
   loop.call([&] {
     flush_denormals();  // the loop's thread adds
     state_->listener = std::make_unique<net::Listener>(
@@ -253,7 +312,8 @@ Mesh::~Mesh() {
     state_->listener.reset();
     state_->strangers.clear();
     state_->waiting.clear();
-    state_->dialled.clear();
+    state_->end_dialling();
+    state_->door.reset();
     state_.reset();
   });
 }

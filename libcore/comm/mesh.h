@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Ranks that are processes, each connected with each other by TCP. Where all of them are on one host
-// they find that out when they greet each other, and add in shared memory (comm/shared.h); their
-// connections then carry what is rare, and tell when a peer is gone. Everything else is here.
+// Ranks that are processes, each connected with each other: they greet each other over TCP, and those
+// that find themselves on one host go on over a Unix socket (comm/shortcut.h). Where all of them are on
+// one host they add in shared memory (comm/shared.h); their connections then carry messages and what is
+// rare, and tell when a peer is gone. Everything else is here.
 //
-// How a sum is made over TCP. Every bucket is cut into pieces, and each rank owns an aligned slice of every
+// How a sum is made over connections. Every bucket is cut into pieces, and each rank owns an aligned slice of every
 // piece. A rank sends the owner of a slice its parts of it (frame `part`); when all ranks' parts are
 // there the owner adds them in the order of the tree and sends the total to all (frame `result`): two
 // rounds, the bytes of a ring, the same bits whoever came first. Pieces are small enough that a total
@@ -53,11 +54,12 @@ struct TcpTuning {
 // thread.
 class Mesh {
  public:
-  // Listens; fails with 73. `tcp`: no shared memory with anybody. Every connection is secured by the
-  // guard's key: who has it is a peer, before a greeting is read or memory offered. Without one
-  // connections are plain.
+  // Listens; fails with 73. `tcp`: no shared memory and no Unix socket with anybody. Every TCP connection
+  // is secured by the guard's key: who has it is a peer, before a greeting is read, memory offered or a
+  // Unix socket named. Without one connections are plain. Nodes of another `place` count as being on
+  // other hosts.
   Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic,
-       net::Guard guard = {});
+       net::Guard guard = {}, const std::string& place = {});
   ~Mesh();
   Mesh(const Mesh&) = delete;
   Mesh& operator=(const Mesh&) = delete;

@@ -12,17 +12,19 @@ namespace dl::comm {
 
 namespace {
 
-// What ranks say about a segment, over TCP, before the first round.
+// What ranks say about a segment, over their connections, before the first round.
 constexpr std::uint32_t kVerdictBytes = 128;  // text; nothing is good
 
 class MeshEnd : public Communicator {
  public:
-  explicit MeshEnd(Membership rounds) : rounds_(std::move(rounds)) {}
+  MeshEnd(Membership rounds, std::string transport)
+      : rounds_(std::move(rounds)), transport_(std::move(transport)) {}
 
   std::uint32_t rank() const override { return rounds_->group().rank; }
   std::uint32_t size() const override {
     return static_cast<std::uint32_t>(rounds_->group().members.size());
   }
+  std::string transport() const override { return transport_; }
   ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes) override {
     return rounds_->gather(mine, sizes);
   }
@@ -33,32 +35,30 @@ class MeshEnd : public Communicator {
 
  protected:
   Membership rounds_;
+
+ private:
+  const std::string transport_;
 };
 
 class TcpEnd : public MeshEnd {
  public:
-  TcpEnd(Membership rounds, std::string transport)
-      : MeshEnd(std::move(rounds)), transport_(std::move(transport)) {}
+  using MeshEnd::MeshEnd;
 
-  std::string transport() const override { return transport_; }
   std::span<float> part(std::size_t i) override { return rounds_->part(i); }
   std::span<const float> result() const override { return rounds_->result(); }
   void start(std::size_t bucket) override { rounds_->start(bucket); }
   void wait(std::size_t bucket) override { rounds_->wait(bucket); }
   void post(ByteView record) override { rounds_->post(record); }
   ByteView collect() override { return rounds_->collect(); }
-
- private:
-  std::string transport_;
 };
 
 class SharedEnd : public MeshEnd {
  public:
-  SharedEnd(Membership rounds, const SumPlan& plan, std::shared_ptr<Memory> memory)
-      : MeshEnd(std::move(rounds)),
+  SharedEnd(Membership rounds, const SumPlan& plan, std::shared_ptr<Memory> memory,
+            std::string transport)
+      : MeshEnd(std::move(rounds), std::move(transport)),
         sums_(plan, rounds_->group().rank, std::move(memory), rounds_->alarm()) {}
 
-  std::string transport() const override { return "shared memory"; }
   std::span<float> part(std::size_t i) override { return sums_.part(i); }
   std::span<const float> result() const override { return sums_.result(); }
   void start(std::size_t bucket) override { sums_.start(bucket); }
@@ -108,12 +108,16 @@ std::shared_ptr<Memory> shared_memory(TcpRounds& rounds, const SumPlan& plan, st
 }  // namespace
 
 std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan) {
-  if (!membership->all_near()) return std::make_unique<TcpEnd>(std::move(membership), "tcp");
+  const std::string carried = membership->reached_by();
+  if (!membership->all_near()) return std::make_unique<TcpEnd>(std::move(membership), carried);
   std::string why;
   std::shared_ptr<Memory> memory = shared_memory(*membership.operator->(), plan, why);
-  if (memory) return std::make_unique<SharedEnd>(std::move(membership), plan, std::move(memory));
+  if (memory) {
+    return std::make_unique<SharedEnd>(std::move(membership), plan, std::move(memory),
+                                       "shared memory and " + carried);
+  }
   return std::make_unique<TcpEnd>(std::move(membership),
-                                  fmt::format("tcp, since shared memory failed ({})", why));
+                                  fmt::format("{}, since shared memory failed ({})", carried, why));
 }
 
 }  // namespace dl::comm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a rank gets when its group has met: an end over TCP, or over shared memory. Internal to comm.
+// What a rank gets when its group has met: an end over its connections, or over shared memory. Internal to comm.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class Membership {
 };
 
 // To be called when all peers are there; all ranks do, and come to the same. Where all are near, rank 0
-// makes a segment, the others open it, and every rank hears whether everybody has it; else it is TCP.
+// makes a segment, the others open it, and every rank hears whether everybody has it; else sums go over the connections too.
 std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan);
 
 }  // namespace dl::comm

@@ -149,6 +149,14 @@ bool TcpRounds::all_near() {
   return near_ == layout_.ranks() - 1;
 }
 
+std::string TcpRounds::reached_by() {
+  const std::lock_guard lock(mutex_);
+  const bool all = by_unix_ == layout_.ranks() - 1;
+  std::string text = all ? "unix" : by_unix_ > 0 ? "unix and tcp" : "tcp";
+  if (!why_not_unix_.empty()) text += fmt::format(", since a Unix socket failed ({})", why_not_unix_);
+  return text;
+}
+
 void TcpRounds::leave() {
   loop_.call([&] {
     bool pending = over_;
@@ -171,7 +179,7 @@ void TcpRounds::leave() {
 // ---- the loop: who is there
 
 void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection,
-                         bool near) {
+                         const Reached& how) {
   if (over_) {
     connection->drop();
     return;
@@ -194,7 +202,11 @@ void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> co
   peers_[rank].connection = connection;
   connection->open(std::move(events));
   const std::lock_guard lock(mutex_);
-  if (near) ++near_;
+  if (how.near) ++near_;
+  if (how.by_unix) ++by_unix_;
+  if (how.near && !how.by_unix && why_not_unix_.empty()) {
+    why_not_unix_ = fmt::format("rank {}: {}", rank, how.why_not);
+  }
   if (++connected_ == layout_.ranks() - 1) changed_.notify_all();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One generation's group over TCP: what the loop does with frames, and what the training thread waits
-// for. Internal to comm; tcp.h says how it works.
+// One generation's group over connections, TCP's and Unix sockets: what the loop does with frames, and what the training thread waits
+// for. Internal to comm; mesh.h says how it works.
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +17,13 @@
 #include "net/connection.h"
 
 namespace dl::comm {
+
+// How a peer was reached.
+struct Reached {
+  bool near = false;     // it is on this host
+  bool by_unix = false;  // by a Unix socket
+  std::string why_not;   // where it is near, and not by a Unix socket
+};
 
 class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
  public:
@@ -36,16 +43,16 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::optional<Message> take(bool wait);
   // Waits until every peer is there, at most so long; the ranks that are missing.
   std::vector<std::uint32_t> wait_for_peers(net::Milliseconds patience);
-  // Whether all peers are near; for once they are there.
+  // Whether all peers are near, and what they are reached by, for people; for once they are there.
   bool all_near();
+  std::string reached_by();
   // Sends what is still to be sent, then lets go of all connections. Any thread.
   void leave();
 
   // On the loop.
   const MeshGroup& group() const { return group_; }
   bool has(std::uint32_t rank) const { return static_cast<bool>(peers_[rank].connection); }
-  // `near`: it could share memory with this rank.
-  void add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection, bool near);
+  void add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> connection, const Reached& how);
   // Lets go of all connections, then tells the training thread. What is sent is a whole round's or
   // nothing: the training thread may touch its floats again when it has been told.
   void abort(const std::string& reason);
@@ -142,7 +149,8 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   bool record_waits_ = false, gather_waits_ = false, woken_ = false;
   std::vector<std::uint64_t> done_;  // by bucket: rounds
   std::uint64_t records_done_ = 0;   // rounds
-  std::uint32_t connected_ = 0, near_ = 0;  // peers
+  std::uint32_t connected_ = 0, near_ = 0, by_unix_ = 0;  // peers
+  std::string why_not_unix_;                              // the first of the near ones
   std::optional<std::string> aborted_;
   Bytes records_[2];
   Bytes own_gather_[2];                // by parity of the call

@@ -216,6 +216,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 5;
+inline constexpr std::uint32_t kProtocol = 6;
 
 }  // namespace dl::coord

@@ -60,6 +60,7 @@ std::uint32_t max_length(Type type) {
     case Type::record: return 64 * kKiB;
     case Type::gather: return 16 * kMiB;
     case Type::message: return 1024 * kMiB;
+    case Type::mesh_stay: return 256;
   }
   return 0;
 }

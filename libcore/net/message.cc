@@ -70,6 +70,7 @@ std::string_view name(Type type) {
     case Type::record: return "record";
     case Type::gather: return "gather";
     case Type::message: return "message";
+    case Type::mesh_stay: return "mesh_stay";
   }
   return "?";
 }

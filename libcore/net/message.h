@@ -58,6 +58,7 @@ enum class Type : std::uint8_t {
   record = 35,
   gather = 36,  // raw bytes between rounds
   message = 37,  // raw bytes from one rank to another
+  mesh_stay = 38,
 };
 
 std::string_view name(Type type);  // "hello"; "?" for a number that is none

@@ -98,19 +98,27 @@ struct Way {
   std::string name;
 };
 inline const std::vector<Way> kWays = {{comm::Transport::tcp, "tcp"},
-                                       {comm::Transport::automatic, "shared memory"}};
+                                       {comm::Transport::automatic, "shared memory and unix"}};
 
 // Loops and meshes of so many nodes, over loopback.
 struct Nodes {
   explicit Nodes(std::uint32_t count, comm::Transport transport = comm::Transport::tcp,
                  const net::Guard& guard = {}) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      loops.push_back(std::make_unique<net::Loop>());
-      loops.back()->start();
-      meshes.push_back(
-          std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0}, transport, guard));
-    }
+    for (std::uint32_t i = 0; i < count; ++i) add(transport, guard);
   }
+  // A node for each letter, which names the host that it is on.
+  static Nodes on_hosts(const std::string& hosts, const net::Guard& guard = {}) {
+    Nodes nodes(0);
+    for (const char host : hosts) nodes.add(comm::Transport::automatic, guard, std::string(1, host));
+    return nodes;
+  }
+  void add(comm::Transport transport, const net::Guard& guard = {}, const std::string& place = {}) {
+    loops.push_back(std::make_unique<net::Loop>());
+    loops.back()->start();
+    meshes.push_back(std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0},
+                                                  transport, guard, place));
+  }
+  Nodes(Nodes&&) = default;
   ~Nodes() { meshes.clear(); }
 
   comm::MeshGroup group(std::uint32_t rank, std::uint32_t generation = 1) const {
@@ -155,12 +163,12 @@ class OneMapping {
     void post(ByteView record) override { sums_.post(record); }
     ByteView collect() override { return sums_.collect(); }
     ByteView gather(ByteView, std::span<const std::uint32_t>) override {
-      throw std::logic_error("gather goes over TCP");
+      throw std::logic_error("gather goes over connections");
     }
     void send(std::uint32_t, std::uint64_t, std::span<const ByteView>) override {
-      throw std::logic_error("messages go over TCP");
+      throw std::logic_error("messages go over connections");
     }
-    std::optional<comm::Message> take(bool) override { throw std::logic_error("messages go over TCP"); }
+    std::optional<comm::Message> take(bool) override { throw std::logic_error("messages go over connections"); }
 
    private:
     std::uint32_t rank_, size_;

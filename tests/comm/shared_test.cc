@@ -147,7 +147,7 @@ TEST_CASE("shared: processes end with the bits of the serial sum") {
   const Problem problem = small(2);
   const Process second([&](int from, int to) { second_rank(problem, 20, from, to); });
   First first(second, problem);
-  CHECK(first.end->transport() == "shared memory");
+  CHECK(first.end->transport() == "shared memory and unix");
   for (std::uint32_t round = 0; round < 20; ++round) {
     test::whole_round(*first.end, problem, round);
     CHECK(std::ranges::equal(first.end->result(), problem.total(round)));
@@ -212,7 +212,7 @@ TEST_CASE("shared: who wakes up late writes into the memory of its own generatio
   nodes.loops[0]->call([] {});
   late[0].reset();
   auto now = connect(2);
-  REQUIRE(now[1]->transport() == "shared memory");
+  REQUIRE(now[1]->transport() == "shared memory and unix");
   std::ranges::fill(late[1]->part(0), 1e30F);
   late[1]->post(Bytes(problem.record_bytes, std::byte{0xff}));
   const auto thrown = test::as_threads(2, [&](std::uint32_t rank) {
@@ -341,7 +341,7 @@ TEST_CASE("segment: what is not as offered is refused") {
   ::close(unsealed);
 }
 
-TEST_CASE("mesh: where no segment can be made, the group goes on over TCP and says why") {
+TEST_CASE("mesh: where no segment can be made, the group goes on over Unix sockets and says why") {
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
   const rlimit low{1000, before.rlim_max};
@@ -358,22 +358,23 @@ TEST_CASE("mesh: where no segment can be made, the group goes on over TCP and sa
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
   for (std::uint32_t rank = 0; rank < 3; ++rank) {
     CHECK(thrown[rank] == "");
-    CHECK(transport[rank].find("tcp, since shared memory failed (rank 0: ") == 0);
+    CHECK(transport[rank].find("unix, since shared memory failed (rank 0: ") == 0);
   }
 }
 
-TEST_CASE("mesh: one rank that wants TCP is enough") {
+TEST_CASE("mesh: one rank that wants TCP is enough for sums without shared memory") {
   const Problem problem = small(3);
-  test::Nodes near(2, comm::Transport::automatic), tcp(1);
-  near.loops.push_back(std::move(tcp.loops[0]));
-  near.meshes.push_back(std::move(tcp.meshes[0]));
-  tcp.meshes.clear();
+  test::Nodes nodes(2, comm::Transport::automatic);
+  nodes.add(comm::Transport::tcp);
+  std::array<std::string, 3> transport;
   const auto thrown = test::as_threads(3, [&](std::uint32_t rank) {
-    const auto end = near.meshes[rank]->connect(near.group(rank), problem.plan(), kLong);
-    if (end->transport() != "tcp") throw std::runtime_error(end->transport());
+    const auto end = nodes.meshes[rank]->connect(nodes.group(rank), problem.plan(), kLong);
+    transport[rank] = end->transport();
     test::whole_round(*end, problem, 0);
+    if (!std::ranges::equal(end->result(), problem.total(0))) throw std::runtime_error("other bits");
   });
   for (const std::string& what : thrown) CHECK(what == "");
+  CHECK(transport == std::array<std::string, 3>{"unix and tcp", "unix and tcp", "tcp"});
 }
 
 TEST_CASE("host: the same for every process here, another one in another run") {
@@ -381,4 +382,5 @@ TEST_CASE("host: the same for every process here, another one in another run") {
   CHECK(own.size() == 32);
   CHECK(comm::host_identity("run") == own);
   CHECK(comm::host_identity("another") != own);
+  CHECK(comm::host_identity("run", "elsewhere") != own);
 }

@@ -385,13 +385,13 @@ lost 1 gone
 
 TEST_CASE("coordinator: who differs in version, data, model or arithmetic is refused with both values") {
   story(plan(), R"~(arrive 1 version=dl_0
-> refuse 1 76 versions differ: the node is 'dl_0' (protocol 5), the coordinator is 'dl 1' (protocol 5)
+> refuse 1 76 versions differ: the node is 'dl_0' (protocol 6), the coordinator is 'dl 1' (protocol 6)
 > close 1
-> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 5), ours is 'dl 1' (protocol 5)"}
+> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 6), ours is 'dl 1' (protocol 6)"}
 arrive 2 protocol=9
-> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 5)
+> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 6)
 > close 2
-> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 5)"}
+> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 6)"}
 arrive 3
 > welcome 3 to run
 ready 3 manifest=x

@@ -36,6 +36,43 @@ by_hand() {  # another address than 127.0.0.1, as between machines
 }
 fact "two nodes by hand, by --key and DL_KEY_FILE: the same bits" by_hand
 
+# Nodes of one host go on over a Unix socket, whatever others of their group do.
+neighbours() {
+  in_background=exec coord -q -o near --steps 60 --nodes 3 >near.json & local c=$! how nodes=
+  until_true 10 test -s near/address || return 1
+  for how in auto auto tcp; do
+    dl-node -v --coord "$(cat near/address)" --key near/key --transport $how 2>>near.$how & nodes="$nodes $!"
+  done
+  wait $c && wait $nodes && same "$(field params_sha256 near.json)" "$wanted"
+}
+fact "two neighbours and one that wants TCP: the same bits" neighbours
+fact "the two say that they talk over a Unix socket" test "$(grep -c ', unix and tcp$' near.auto)" = 2
+fact "the third one does not" sh -c 'grep -q ", tcp$" near.tcp && ! grep -q unix near.tcp'
+fact "told to use TCP, neighbours have none" sh -c '
+  dl-coord -v --data shards --model "dense 32 relu" --batch 128 -o told --steps 5 --spawn 2 --transport tcp >/dev/null 2>told.log
+  grep -q "rank 0 of 2, tcp$" told.log && ! grep -q unix told.log'
+
+# unix_names PID...: the names of abstract sockets that these processes have
+unix_names() {
+  local inodes
+  inodes=$(for pid in "$@"; do find /proc/$pid/fd -lname 'socket:*' -printf '%l\n'; done | tr -dc '0-9\n' | tr '\n' ' ')
+  awk -v inodes=" $inodes" 'index(inodes, " " $7 " ") && $8 ~ /^@dl-/ {print substr($8, 2)}' /proc/net/unix | sort -u
+}
+# Killed: no name stays, in the network's list or in a file system.
+killed() {
+  in_background=exec coord -q -o killed --mode async --epochs 100000 --nodes 2 >killed.json 2>/dev/null & local c=$! one two names
+  until_true 10 test -s killed/address || return 1
+  dl-node -v --coord "$(cat killed/address)" --key killed/key 2>>killed.log & one=$!
+  dl-node -v --coord "$(cat killed/address)" --key killed/key 2>>killed.log & two=$!
+  until_true 10 grep -q 'rank . of 2, shared memory and unix' killed.log || return 1
+  names=$(unix_names $one $two)
+  kill -9 $one $two $c
+  wait $one $two $c 2>/dev/null
+  [ "$(wc -w <<<"$names")" = 1 ] || { echo "  names: $names"; return 1; }
+  ! grep "$names" /proc/net/unix && ! grep "$names" killed.log
+}
+fact "mode async over a Unix socket; killed, its name is nowhere" killed
+
 # The key.
 fact "the key is for its owner alone" test "$(stat -c %a alone/key)" = 600
 fact "it is 64 digits and a line end" test "$(grep -cE '^[0-9a-f]{64}$' alone/key) $(stat -c %s alone/key)" = "1 65"
