@@ -192,7 +192,10 @@ TEST_CASE("tcp: a peer may be one round ahead, not two") {
         [&](Puppet& puppet) {
           for (std::uint64_t round = 1; round <= last; ++round) puppet.send(Type::part, round, 400);
           puppet.send(Type::gather, 1, 0);
-          if (last > 2) CHECK(puppet.closed() == "closed by peer");
+          if (last <= 2) return;
+          // A reset where the frame behind the refused one came before the end.
+          const std::string how = puppet.closed();
+          CHECK((how == "closed by peer" || how == "connection reset by peer"));
         });
   };
   CHECK(ahead(2) == "");
