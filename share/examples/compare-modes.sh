@@ -153,6 +153,7 @@ row 'local 8' "$nodes" --mode local --local-steps 8
 row 'local 64' "$nodes" --mode local --local-steps 64
 row 'local 8 int8' "$nodes" --mode local --local-steps 8 --compress int8 --groups "$nodes"
 has async && row async "$nodes" --mode async
+has async && row 'async int8' "$nodes" --mode async --compress int8 --groups "$nodes"
 has pipeline && row pipeline "$nodes" --mode pipeline
 has tensor && row tensor "$nodes" --mode tensor
 exit 0
