@@ -75,6 +75,12 @@ wake() {  # half of those that were stopped go on as if nothing had been, the ot
   done
   asleep=("${left[@]}")
 }
+# The next fault is due by the clock: one that took long, or a busy machine, makes none of them fall out.
+until_next_fault() {
+  local left=$(((faults + 1) * every * 1000 - $(($(milliseconds) - begin_ms))))
+  [ $left -le 0 ] || sleep "$((left / 1000)).$(printf %03d $((left % 1000)))"
+}
+milliseconds() { local now=${EPOCHREALTIME/[.,]/}; echo $((now / 1000)); }
 disturb() {
   local place=$((RANDOM % places + 1)) kind
   case $((RANDOM % 20)) in
@@ -96,10 +102,11 @@ disturb() {
 
 exec 3>&2 2>>noise.log  # what the shell says of each process that was killed
 begin=$SECONDS
+begin_ms=$(milliseconds)
 start_coord
 fill_places
 while kill -0 "$c" 2>/dev/null && [ $((SECONDS - begin)) -lt $((minutes * 60)) ]; do
-  sleep "$every"
+  until_next_fault
   kill -0 "$c" 2>/dev/null || break
   disturb
   wake
