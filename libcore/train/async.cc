@@ -40,7 +40,7 @@ Async::Async(const Seat& seat)
       units_(units_of(seat.group, compressed_groups(seat.config))),
       mine_(units_at(units_, me_)),
       unit_sizes_(sizes_of(units_, mine_)),
-      parts_(parts_of(seat.replica.model().parameters().size(), seat.group.size)),
+      parts_(parts_of(seat.replica.model().parameters().size(), units_, seat.group.size)),
       reader_(seat.data, seat.group.shards_of(me_), seat.config.seed, seat.config.batch),
       rule_(update_rule(seat.config, seat.data.manifest().training_samples(), units_,
                         static_cast<std::uint32_t>(seat.group.owner.size()), parts_)),

@@ -10,7 +10,6 @@ namespace dl::train {
 
 namespace {
 
-constexpr std::uint64_t kAlign = 16;  // floats: a cache line
 
 void add(std::span<float> left, std::span<const float> right) {
   for (std::size_t i = 0; i < left.size(); ++i) left[i] = left[i] + right[i];
@@ -31,13 +30,6 @@ void add_in_tree(std::span<Contribution> step, ShardRange range, const std::vect
 }
 
 }  // namespace
-
-nn::ElementRange part_range(std::uint64_t elements, std::uint32_t parts, std::uint32_t part) {
-  const auto border = [&](std::uint64_t p) {
-    return p == parts ? elements : elements / kAlign * p / parts * kAlign;
-  };
-  return {border(part), border(part + 1)};
-}
 
 PartOwner::PartOwner(UpdateRule rule, std::uint32_t part, std::uint64_t version, std::span<const float> values,
                      std::span<const std::span<const float>> slots)

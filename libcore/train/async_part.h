@@ -40,9 +40,6 @@
 
 namespace dl::train {
 
-// Part `part` of `parts`, of a vector of so many elements: begins at a multiple of 16, may be empty.
-nn::ElementRange part_range(std::uint64_t elements, std::uint32_t parts, std::uint32_t part);
-
 struct UpdateRule {
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;

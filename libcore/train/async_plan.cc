@@ -11,6 +11,7 @@ namespace dl::train {
 
 namespace {
 
+constexpr std::uint64_t kAlign = 16;         // floats: a cache line
 constexpr std::uint64_t kMostSteps = 4096;  // of a round
 constexpr std::uint64_t kUnderWay = 8;      // steps of a rank that are not applied yet, where any number may be
 
@@ -40,9 +41,21 @@ std::vector<std::uint32_t> units_at(const std::vector<Unit>& units, std::uint32_
   return out;
 }
 
-std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::uint32_t parts) {
+std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::span<const Unit> units, std::uint32_t ranks) {
+  std::vector<std::uint64_t> shards(ranks);
+  std::uint64_t all = 0, passed = 0, begin = 0;
+  for (const Unit& unit : units) {
+    shards.at(unit.rank) += unit.shards.size();
+    all += unit.shards.size();
+  }
+  if (all == 0) fail(Exit::bug, "parts for {} ranks without a shard", ranks);
   std::vector<nn::ElementRange> out;
-  for (std::uint32_t p = 0; p < parts; ++p) out.push_back(part_range(elements, parts, p));
+  for (std::uint32_t r = 0; r < ranks; ++r) {
+    passed += shards[r];
+    const std::uint64_t end = r + 1 == ranks ? elements : elements / kAlign * passed / all * kAlign;
+    out.push_back({begin, end});
+    begin = end;
+  }
   return out;
 }
 

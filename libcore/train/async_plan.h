@@ -21,8 +21,9 @@ namespace dl::train {
 std::vector<Unit> units_of(const Group& group, std::uint32_t groups);
 // The numbers of a rank's units.
 std::vector<std::uint32_t> units_at(const std::vector<Unit>& units, std::uint32_t rank);
-// One for each rank, together all elements.
-std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::uint32_t parts);
+// One for each rank, together all elements: each begins at a multiple of 16, and is as long, against the others, as
+// the rank has shards; so one that is slow, and was given few, has little to serve. It may be empty.
+std::vector<nn::ElementRange> parts_of(std::uint64_t elements, std::span<const Unit> units, std::uint32_t ranks);
 
 UpdateRule update_rule(const RunConfig& config, std::uint64_t samples, std::vector<Unit> units, std::uint32_t shards,
                        std::vector<nn::ElementRange> parts);

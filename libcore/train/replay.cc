@@ -28,7 +28,7 @@ class Round {
         replica_(seat.replica),
         sums_((record.last - record.first) * record.units.size()),
         places_(record.parts) {
-    ranges_ = parts_of(replica_.model().parameters().size(), record.parts);
+    ranges_ = parts_of(replica_.model().parameters().size(), record.units, record.parts);
     UpdateRule rule = update_rule(seat.config, 0, record.units, record.shards, ranges_);
     rule.schedule.total = record.total;
     const std::uint64_t per_epoch = data::steps_per_epoch(seat.data.manifest().training_samples(), seat.config.batch);

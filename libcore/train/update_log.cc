@@ -10,8 +10,7 @@ namespace dl::train {
 namespace {
 
 constexpr std::string_view kMagic = "dlupdate";
-// Version 1, from before gradients could be compressed, says nothing of groups, and is gone on with as it is.
-constexpr std::uint32_t kVersion = 2, kWithoutGroups = 1;
+constexpr std::uint32_t kVersion = 2;  // 1: parts were of equal length, and nothing was compressed
 constexpr std::uint32_t kMostGroups = 65536;
 constexpr std::uint32_t kMostRunId = 64;
 constexpr std::size_t kLength = 4, kChecksum = 4;
@@ -72,13 +71,15 @@ UpdateReader::UpdateReader(const fs::path& path) : file_(opened(path)), name_(pa
     fail(Exit::data, "{}: this is no log of updates", name_);
   }
   const auto version = in.get<std::uint32_t>();
-  if (version != kVersion && version != kWithoutGroups) {
-    fail(Exit::disagree, "{}: its format is version {}, and this is version {}", name_, version, kVersion);
+  if (version != kVersion) {
+    fail(Exit::disagree,
+         "{}: its format is version {}, and this is version {}; a new run can begin with --init from the newest checkpoint",
+         name_, version, kVersion);
   }
   const auto length = in.get<std::uint32_t>();
   if (length > kMostRunId) fail(Exit::data, "{}: a run's name of {} bytes, and {} may be", what, length, kMostRunId);
   run_id_ = in.text(length);
-  if (version != kWithoutGroups) groups_ = in.get<std::uint32_t>();
+  groups_ = in.get<std::uint32_t>();
   const std::uint32_t wanted = crc32c(bytes.first(in.offset()));
   if (in.get<std::uint32_t>() != wanted) fail(Exit::data, "{}: a wrong checksum", what);
   if (groups_ > kMostGroups) fail(Exit::data, "{}: {} groups, and {} may be", what, groups_, kMostGroups);

@@ -25,12 +25,13 @@ train::UpdateRule rule_for(const std::vector<train::Unit>& units, double lambda 
 
 }  // namespace
 
-TEST_CASE("async: parts cover the parameters, aligned, also where there are more parts than lines") {
-  for (const std::uint64_t elements : {1ULL, 15ULL, 16ULL, 100ULL, 4097ULL}) {
-    for (const std::uint32_t parts : {1U, 2U, 3U, 7U, 300U}) {
+TEST_CASE("async: parts cover the parameters, aligned, as long as their ranks have shards") {
+  for (const std::uint64_t elements : {1ULL, 15ULL, 16ULL, 100ULL, 4097ULL, 1'000'000'000'007ULL}) {
+    for (const std::uint32_t ranks : {1U, 2U, 3U, 7U, 300U}) {
+      std::vector<train::Unit> units;
+      for (std::uint32_t r = 0; r < ranks; ++r) units.push_back({{r, r + 1}, r});
       std::uint64_t at = 0;
-      for (std::uint32_t p = 0; p < parts; ++p) {
-        const nn::ElementRange range = train::part_range(elements, parts, p);
+      for (const nn::ElementRange& range : train::parts_of(elements, units, ranks)) {
         CHECK(range.begin == at);
         CHECK(range.begin % 16 == 0);
         at = range.end;
@@ -38,6 +39,13 @@ TEST_CASE("async: parts cover the parameters, aligned, also where there are more
       CHECK(at == elements);
     }
   }
+  const auto lengths = [](std::vector<train::Unit> units, std::uint32_t ranks) {
+    std::vector<std::uint64_t> out;
+    for (const nn::ElementRange& range : train::parts_of(16 * 8000, units, ranks)) out.push_back(range.end - range.begin);
+    return out;
+  };
+  CHECK(lengths({{{0, 4}, 0}, {{4, 6}, 0}, {{6, 7}, 0}, {{7, 8}, 1}}, 2) == std::vector<std::uint64_t>{112000, 16000});
+  CHECK(lengths({{{4, 8}, 0}, {{0, 2}, 2}, {{2, 4}, 2}}, 4) == std::vector<std::uint64_t>{64000, 0, 64000, 0});
 }
 
 TEST_CASE("async: one update per S gradients in any order of arrival, whatever the units' sizes") {
