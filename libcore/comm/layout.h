@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -19,7 +20,9 @@ struct Piece {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint32_t bucket = 0;
-  bool one_round = false;
+  Collective collective = Collective::direct;
+  bool one_round = false;  // direct, from all to all
+  bool direct() const { return collective == Collective::direct; }
   std::uint64_t size() const { return end - begin; }
 };
 
@@ -29,10 +32,13 @@ struct Slice {
   std::uint64_t size() const { return end - begin; }
 };
 
-// A pure function of plan and tuning; immutable.
+// What a group of so many ranks makes of the tuning.
+Cut cut_of(std::uint32_t ranks, const TcpTuning& tuning);
+
+// A pure function of its arguments. `collectives`: by bucket.
 class Layout {
  public:
-  Layout(const SumPlan& plan, const TcpTuning& tuning);
+  Layout(const SumPlan& plan, const Cut& cut, std::span<const Collective> collectives);
 
   std::span<const Piece> pieces() const { return pieces_; }
   // The pieces of a bucket are [first, last).
@@ -42,23 +48,23 @@ class Layout {
 
   // What `rank` adds of a two-round piece: whole lines of 16 floats of it, but for the end.
   Slice slice(const Piece& piece, std::uint32_t rank) const;
-  // At most, of a slice of a piece.
-  std::uint64_t slice_bytes() const { return slice_bytes_; }
   std::uint32_t ranks() const { return ranks_; }
 
  private:
   std::uint32_t ranks_;
-  std::uint64_t slice_bytes_ = 0;
   std::vector<Piece> pieces_;
   std::vector<std::uint32_t> first_;
 };
 
-// The memory of one rank for parts of others. Its pages are taken when they are written to first.
+// The memory of one rank for what others send. Its pages are taken when they are written to first.
 class Staging {
  public:
-  Staging(const Layout& layout, const Parts& parts, std::uint32_t rank);
+  // `slots`: by collective, whether each slot of its schedule is there twice.
+  Staging(const Layout& layout, const Parts& parts, std::uint32_t rank,
+          const std::map<Collective, std::vector<bool>>& slots);
 
-  // Where the parts of `from` for this piece and round go, one after the other.
+  // Of a direct piece: where the parts of `from` for this round go, one after the other. Of another one: the slot of
+  // that number.
   std::span<float> at(std::uint32_t piece, std::uint32_t from, std::uint64_t round);
 
  private:
@@ -67,8 +73,8 @@ class Staging {
     std::uint64_t size = 0;
     bool twice = false;  // two rounds side by side
   };
-  std::uint32_t ranks_;
-  std::vector<Place> places_;  // by piece and rank
+  std::vector<std::size_t> first_;  // by piece: its first place
+  std::vector<Place> places_;
   std::optional<Memory> memory_;
 };
 

@@ -355,7 +355,7 @@ std::unique_ptr<Communicator> Mesh::connect(const MeshGroup& group, const SumPla
                                    group.generation, static_cast<double>(patience.count()) * 1e-3,
                                    text));
   }
-  return mesh_end(std::move(membership), plan);
+  return mesh_end(std::move(membership), plan, tuning.collective);
 }
 
 void Mesh::abort(std::uint32_t generation, const std::string& reason) {

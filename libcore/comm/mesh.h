@@ -18,14 +18,19 @@
 // part of round k+1, so it cannot run into a `result` that is still read. In one round a peer's part
 // of round k+1 may come while we add round k, not later: two buffers, by parity. The same for records.
 // Whatever comes in another order ends the group.
+//
+// So much for the collective `direct`. Buckets may go by another one (comm/collective.h): the same bits; which frames
+// those have, and why their buffers are enough, is said in comm/schedule.h.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "comm/collective.h"
 #include "comm/communicator.h"
 #include "net/address.h"
 #include "net/door.h"
@@ -45,6 +50,7 @@ enum class Transport { automatic, tcp };
 struct TcpTuning {
   std::uint64_t one_round_bytes = 64 * 1024;  // buckets whose parts are together at most this long
   std::uint64_t piece_bytes = 192 * 1024;     // of a slice between two ranks; shorter where there are more
+  std::optional<Collective> collective = Collective::direct;  // none: measured and chosen (comm/links.h)
 };
 
 // A node's port for its peers, for the node's life, and the groups that it is in, one after the other.

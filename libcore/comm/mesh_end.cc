@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "comm/links.h"
 #include "comm/segment.h"
 #include "comm/shared.h"
 
@@ -14,6 +15,22 @@ namespace {
 
 // What ranks say about a segment, over their connections, before the first round.
 constexpr std::uint32_t kVerdictBytes = 128;  // text; nothing is good
+
+// Whether there is anything to choose, which all ranks see alike.
+bool has_choice(const SumPlan& plan) {
+  return plan.size() > 0 && (possible(Collective::doubling, plan.shards, plan.parts_of_rank) ||
+                             possible(Collective::tree, plan.shards, plan.parts_of_rank));
+}
+
+// How the buckets go, where not all of them go direct: ", 3 of 5 buckets by doubling".
+std::string described(std::span<const Collective> of_bucket) {
+  std::string text;
+  for (const Collective collective : {Collective::doubling, Collective::tree}) {
+    const auto count = std::ranges::count(of_bucket, collective);
+    if (count > 0) text += fmt::format(", {} of {} buckets by {}", count, of_bucket.size(), name_of(collective));
+  }
+  return text;
+}
 
 class MeshEnd : public Communicator {
  public:
@@ -42,14 +59,34 @@ class MeshEnd : public Communicator {
 
 class TcpEnd : public MeshEnd {
  public:
-  using MeshEnd::MeshEnd;
+  TcpEnd(Membership rounds, std::string transport, const SumPlan& plan, std::optional<Collective> wish)
+      : MeshEnd(std::move(rounds), std::move(transport)) {
+    if (!wish && has_choice(plan)) choose_by_links(plan);
+    how_ = described(rounds_->collectives());
+    if (wish && !possible(*wish, plan.shards, plan.parts_of_rank)) {
+      how_ = fmt::format(", direct, since these shards on these ranks cannot go by {}", name_of(*wish));
+    }
+  }
 
+  std::string transport() const override { return MeshEnd::transport() + how_; }
   std::span<float> part(std::size_t i) override { return rounds_->part(i); }
   std::span<const float> result() const override { return rounds_->result(); }
   void start(std::size_t bucket) override { rounds_->start(bucket); }
   void wait(std::size_t bucket) override { rounds_->wait(bucket); }
   void post(ByteView record) override { rounds_->post(record); }
   ByteView collect() override { return rounds_->collect(); }
+
+ private:
+  // All ranks measure, and decide by the same numbers. Nobody begins a round before all have laid out theirs.
+  void choose_by_links(const SumPlan& plan) {
+    const LinkCost link = measure_links(*this);
+    const std::vector<Collective> chosen = choose(plan, std::nullopt, link, rounds_->cut());
+    if (chosen == rounds_->collectives()) return;
+    rounds_->adopt(chosen);
+    gather({}, std::vector<std::uint32_t>(plan.ranks(), 0));
+  }
+
+  std::string how_;  // buckets go, where not all of them go direct
 };
 
 class SharedEnd : public MeshEnd {
@@ -107,9 +144,10 @@ std::shared_ptr<Memory> shared_memory(TcpRounds& rounds, const SumPlan& plan, st
 
 }  // namespace
 
-std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan) {
+std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan,
+                                       std::optional<Collective> collective) {
   const std::string carried = membership->reached_by();
-  if (!membership->all_near()) return std::make_unique<TcpEnd>(std::move(membership), carried);
+  if (!membership->all_near()) return std::make_unique<TcpEnd>(std::move(membership), carried, plan, collective);
   std::string why;
   std::shared_ptr<Memory> memory = shared_memory(*membership.operator->(), plan, why);
   if (memory) {
@@ -117,7 +155,7 @@ std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& pla
                                        "shared memory and " + carried);
   }
   return std::make_unique<TcpEnd>(std::move(membership),
-                                  fmt::format("{}, since shared memory failed ({})", carried, why));
+                                  fmt::format("{}, since shared memory failed ({})", carried, why), plan, collective);
 }
 
 }  // namespace dl::comm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "comm/communicator.h"
@@ -27,7 +28,9 @@ class Membership {
 };
 
 // To be called when all peers are there; all ranks do, and come to the same. Where all are near, rank 0
-// makes a segment, the others open it, and every rank hears whether everybody has it; else sums go over the connections too.
-std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan);
+// makes a segment, the others open it, and every rank hears whether everybody has it; else sums go over the connections
+// too, each bucket by the collective wished for; without a wish the ranks measure their links and choose.
+std::unique_ptr<Communicator> mesh_end(Membership membership, const SumPlan& plan,
+                                       std::optional<Collective> collective);
 
 }  // namespace dl::comm

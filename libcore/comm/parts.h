@@ -16,6 +16,7 @@ class Parts {
   explicit Parts(const SumPlan& plan);
 
   std::uint32_t count() const { return static_cast<std::uint32_t>(ranges_.size()); }
+  std::uint32_t ranks() const { return static_cast<std::uint32_t>(of_rank_.size()); }
   std::uint32_t count(std::uint32_t rank) const {
     return static_cast<std::uint32_t>(of_rank_[rank].size());
   }

@@ -15,33 +15,67 @@ TcpRounds::TcpRounds(net::Loop& loop, const MeshGroup& group, const SumPlan& pla
                      const TcpTuning& tuning)
     : loop_(loop),
       group_(group),
+      plan_(plan),
       parts_(plan),
-      layout_(plan, tuning),
+      cut_(cut_of(plan.ranks(), tuning)),
+      collectives_(choose(plan, tuning.collective.value_or(Collective::direct), {}, cut_)),
       sum_(plan.shards, parts_.ranges()),
       record_bytes_(plan.record_bytes),
       message_bytes_(plan.message_bytes),
-      under_way_most_(2 * layout_.slice_bytes()),
+      under_way_most_(2 * cut_.slice_bytes),
       vectors_(own_parts() + 1, plan.size()),
-      staging_(layout_, parts_, group.rank),
       peers_(plan.ranks()),
       buckets_(plan.buckets.size()),
-      added_(layout_.pieces().size()),
-      outgoing_at_(layout_.pieces().size()),
       operands_(parts_.count()),
       rounds_(plan.buckets.size()),
       done_(plan.buckets.size()) {
-  for (Peer& peer : peers_) {
-    peer.parts.resize(layout_.pieces().size());
-    peer.results.resize(layout_.pieces().size());
+  for (Bytes& records : records_) records.resize(std::size_t{record_bytes_} * plan.ranks());
+  lay_out();
+}
+
+void TcpRounds::lay_out() {
+  tags_ = 1;
+  flows_.clear();
+  flow_plans_.clear();
+  std::map<Collective, std::vector<bool>> slots;
+  const auto with = [&](Collective collective, Schedule schedule, std::uint32_t tags) {
+    slots[collective] = schedule.twice;
+    flow_plans_.emplace(collective, FlowPlan(std::move(schedule)));
+    tags_ = std::max(tags_, tags);
+  };
+  if (std::ranges::count(collectives_, Collective::doubling) > 0) {
+    with(Collective::doubling, doubling_schedule(plan_.shards, parts_, group_.rank), doubling_tags(parts_));
   }
+  if (std::ranges::count(collectives_, Collective::tree) > 0) {
+    with(Collective::tree, tree_schedule(plan_.shards, parts_, group_.rank), tree_tags(parts_));
+  }
+  layout_.emplace(plan_, cut_, collectives_);
+  staging_.emplace(*layout_, parts_, group_.rank, slots);
+  const std::size_t pieces = layout_->pieces().size();
+  for (Peer& peer : peers_) {
+    peer.parts.assign(pieces, 0);
+    peer.results.assign(pieces, 0);
+  }
+  added_.assign(pieces, 0);
+  flows_over_.assign(pieces, 0);
+  outgoing_at_.assign(pieces, 0);
   std::uint64_t outgoing = 0;
-  for (std::size_t p = 0; p < layout_.pieces().size(); ++p) {
-    const Piece& piece = layout_.pieces()[p];
+  for (std::size_t p = 0; p < pieces; ++p) {
+    const Piece& piece = layout_->pieces()[p];
     outgoing_at_[p] = outgoing;
     if (piece.one_round) outgoing += 2 * piece.size() * parts_.count(group_.rank);
+    flows_.emplace_back();
+    if (!piece.direct()) flows_.back().emplace(flow_plans_.at(piece.collective));
   }
-  outgoing_.resize(outgoing);
-  for (Bytes& records : records_) records.resize(std::size_t{record_bytes_} * plan.ranks());
+  outgoing_.assign(outgoing, 0);
+}
+
+void TcpRounds::adopt(std::span<const Collective> collectives) {
+  loop_.call([&] {
+    if (over_) return;
+    collectives_.assign(collectives.begin(), collectives.end());
+    lay_out();
+  });
 }
 
 std::span<std::byte> TcpRounds::record_place(std::uint64_t round, std::uint32_t rank) {
@@ -128,7 +162,7 @@ void TcpRounds::wake() {
 }
 
 std::vector<std::uint32_t> TcpRounds::wait_for_peers(net::Milliseconds patience) {
-  const std::uint32_t all = layout_.ranks() - 1;
+  const std::uint32_t all = plan_.ranks() - 1;
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, patience, [&] { return aborted_ || connected_ == all; });
@@ -146,12 +180,12 @@ std::vector<std::uint32_t> TcpRounds::wait_for_peers(net::Milliseconds patience)
 
 bool TcpRounds::all_near() {
   const std::lock_guard lock(mutex_);
-  return near_ == layout_.ranks() - 1;
+  return near_ == plan_.ranks() - 1;
 }
 
 std::string TcpRounds::reached_by() {
   const std::lock_guard lock(mutex_);
-  const bool all = by_unix_ == layout_.ranks() - 1;
+  const bool all = by_unix_ == plan_.ranks() - 1;
   std::string text = all ? "unix" : by_unix_ > 0 ? "unix and tcp" : "tcp";
   if (!why_not_unix_.empty()) text += fmt::format(", since a Unix socket failed ({})", why_not_unix_);
   return text;
@@ -207,7 +241,7 @@ void TcpRounds::add_peer(std::uint32_t rank, std::shared_ptr<net::Connection> co
   if (how.near && !how.by_unix && why_not_unix_.empty()) {
     why_not_unix_ = fmt::format("rank {}: {}", rank, how.why_not);
   }
-  if (++connected_ == layout_.ranks() - 1) changed_.notify_all();
+  if (++connected_ == plan_.ranks() - 1) changed_.notify_all();
 }
 
 void TcpRounds::take_inbox() {
@@ -238,10 +272,11 @@ void TcpRounds::take_inbox() {
   }
 }
 
-// A peer that is gone can take part in nothing that begins now.
-bool TcpRounds::abort_if_lost() {
+// A peer that is gone can take part in nothing that begins now. Where that is a flow, it may have had what it needs
+// before this rank began, and left.
+bool TcpRounds::abort_if_lost(const Flow* flow) {
   for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
-    if (peers_[rank].lost.empty()) continue;
+    if (peers_[rank].lost.empty() || (flow != nullptr && !flow->needs(rank))) continue;
     abort(fmt::format("{}: {}", called(rank), peers_[rank].lost));
     return true;
   }
@@ -252,12 +287,16 @@ bool TcpRounds::abort_if_lost() {
 bool TcpRounds::needs(const Peer& peer, std::uint32_t rank) const {
   if (peer.totals_to_send > 0) return true;
   if (peer.records < record_round_ || peer.gathers < gather_call_) return true;
-  for (std::uint32_t p = 0; p < layout_.pieces().size(); ++p) {
-    const Piece& piece = layout_.pieces()[p];
+  for (std::uint32_t p = 0; p < layout_->pieces().size(); ++p) {
+    const Piece& piece = layout_->pieces()[p];
+    if (!piece.direct()) {
+      if (flows_[p]->needs(rank)) return true;
+      continue;
+    }
     const std::uint64_t round = buckets_[piece.bucket].started;
-    const bool adds = piece.one_round || layout_.slice(piece, group_.rank).size() > 0;
+    const bool adds = piece.one_round || layout_->slice(piece, group_.rank).size() > 0;
     if (adds && peer.parts[p] < round) return true;
-    if (!piece.one_round && layout_.slice(piece, rank).size() > 0 && peer.results[p] < round) {
+    if (!piece.one_round && layout_->slice(piece, rank).size() > 0 && peer.results[p] < round) {
       return true;
     }
   }
@@ -273,7 +312,7 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
   bool missing = false;
   {
     const std::lock_guard lock(mutex_);
-    missing = connected_ < layout_.ranks() - 1;
+    missing = connected_ < plan_.ranks() - 1;
   }
   // A peer that has given and got all that this round needs may leave: the round ends without it.
   const std::string text = fmt::format("{}: {}", called(rank), reason);

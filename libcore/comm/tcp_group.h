@@ -6,10 +6,12 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 
 #include "comm/alarm.h"
+#include "comm/flow.h"
 #include "comm/layout.h"
 #include "comm/memory.h"
 #include "comm/message_queue.h"
@@ -43,6 +45,11 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::optional<Message> take(bool wait);
   // Waits until every peer is there, at most so long; the ranks that are missing.
   std::vector<std::uint32_t> wait_for_peers(net::Milliseconds patience);
+  // Sums of all buckets go like this from now on. When all peers are there and before the first round; all ranks call it
+  // with the same, and a gather() between that and the first round keeps the fast ones from the slow.
+  void adopt(std::span<const Collective> collectives);
+  const std::vector<Collective>& collectives() const { return collectives_; }
+  const Cut& cut() const { return cut_; }
   // Whether all peers are near, and what they are reached by, for people; for once they are there.
   bool all_near();
   std::string reached_by();
@@ -84,18 +91,22 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
     std::uint64_t left = 0;      // of this round: totals to come, to be made and to be sent
   };
 
+  void lay_out();
   void wake();
   void take_inbox();
   void begin(std::size_t bucket);
   void send_parts(std::uint32_t piece);
-  std::uint32_t after(std::uint32_t steps) const { return (group_.rank + steps) % layout_.ranks(); }
+  std::uint32_t after(std::uint32_t steps) const { return (group_.rank + steps) % plan_.ranks(); }
   void queue(Outgoing frame);
   void send_queued();
   void send_record();
-  bool abort_if_lost();
+  bool abort_if_lost(const Flow* flow = nullptr);
   std::span<std::byte> place(std::uint32_t from, const net::Header& header);
   void placed(std::uint32_t from, const net::Header& header);
   void add_if_complete(std::uint32_t piece);
+  void advance(std::uint32_t piece);
+  void end_if_over(std::uint32_t piece);
+  std::span<float> place_of(std::uint32_t piece, std::uint32_t value, std::uint64_t round);
   void one_less(std::size_t bucket);
   void count_records();
   void send_gather();
@@ -106,15 +117,17 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::string called(std::uint32_t rank) const;
   std::size_t own_parts() const { return parts_.count(group_.rank); }
   void drop_all();
-  std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece) const;
+  std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece, std::uint32_t tag = 0) const;
   std::span<std::byte> record_place(std::uint64_t round, std::uint32_t rank);
   template <typename Condition>
   void wait_until(Condition met);
 
   net::Loop& loop_;
   const MeshGroup group_;
+  const SumPlan plan_;
   const Parts parts_;
-  const Layout layout_;
+  const Cut cut_;
+  std::vector<Collective> collectives_;  // by bucket
   const TreeSum sum_;
   const std::uint32_t record_bytes_;
   const std::uint64_t message_bytes_, under_way_most_;
@@ -122,8 +135,13 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   const Vectors vectors_;  // the own parts, then the result
   MessageQueue messages_;  // that have come
 
-  // The loop's.
-  Staging staging_;
+  // The loop's, once the peers are there.
+  std::map<Collective, FlowPlan> flow_plans_;  // of the collectives that go from rank to rank
+  std::uint32_t tags_ = 1;                     // frames of a round and piece between two ranks have tags below this
+  std::optional<Layout> layout_;
+  std::optional<Staging> staging_;
+  std::vector<std::optional<Flow>> flows_;     // by piece, where it goes from rank to rank
+  std::vector<std::uint64_t> flows_over_;      // by piece: rounds
   std::vector<Peer> peers_;
   std::vector<BucketState> buckets_;
   std::vector<std::uint64_t> added_;  // by piece: rounds

@@ -10,8 +10,8 @@ namespace dl::comm {
 using net::Header;
 using net::Type;
 
-std::uint64_t TcpRounds::frame_number(std::uint64_t round, std::uint32_t piece) const {
-  return round * layout_.pieces().size() + piece;
+std::uint64_t TcpRounds::frame_number(std::uint64_t round, std::uint32_t piece, std::uint32_t tag) const {
+  return (round * layout_->pieces().size() + piece) * tags_ + tag;
 }
 
 void TcpRounds::send_record() {
@@ -75,18 +75,25 @@ void TcpRounds::begin(std::size_t b) {
   BucketState& bucket = buckets_[b];
   ++bucket.started;
   bucket.left = 1;  // this call
-  const std::uint32_t last = layout_.last_piece(b);
-  // An empty bucket needs nobody.
-  if (layout_.first_piece(b) < last && abort_if_lost()) return;
-  for (std::uint32_t p = layout_.first_piece(b); p < last; ++p) {
-    const Piece& piece = layout_.pieces()[p];
+  const std::uint32_t last = layout_->last_piece(b);
+  // An empty bucket needs nobody, a direct one everybody, any other those that its schedule names.
+  if (layout_->first_piece(b) < last && collectives_[b] == Collective::direct && abort_if_lost()) return;
+  for (std::uint32_t p = layout_->first_piece(b); p < last; ++p) {
+    const Piece& piece = layout_->pieces()[p];
+    if (!piece.direct()) {
+      ++bucket.left;
+      flows_[p]->begin();
+      if (abort_if_lost(&*flows_[p])) return;
+      advance(p);
+      continue;
+    }
     if (piece.one_round) {
       ++bucket.left;
     } else {
       for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
-        if (layout_.slice(piece, rank).size() > 0) ++bucket.left;
+        if (layout_->slice(piece, rank).size() > 0) ++bucket.left;
       }
-      if (layout_.slice(piece, group_.rank).size() > 0) {
+      if (layout_->slice(piece, group_.rank).size() > 0) {
         for (Peer& peer : peers_) {
           if (!peer.connection) continue;
           ++peer.totals_to_send;
@@ -96,12 +103,14 @@ void TcpRounds::begin(std::size_t b) {
     }
     send_parts(p);
   }
-  for (std::uint32_t p = layout_.first_piece(b); p < last; ++p) add_if_complete(p);
+  for (std::uint32_t p = layout_->first_piece(b); p < last; ++p) {
+    if (layout_->pieces()[p].direct()) add_if_complete(p);
+  }
   one_less(b);
 }
 
 void TcpRounds::send_parts(std::uint32_t p) {
-  const Piece& piece = layout_.pieces()[p];
+  const Piece& piece = layout_->pieces()[p];
   const BucketState& bucket = buckets_[piece.bucket];
   std::vector<ByteView> pieces;
   if (piece.one_round) {
@@ -121,7 +130,7 @@ void TcpRounds::send_parts(std::uint32_t p) {
       peers_[rank].connection->send_bulk(Type::part, group_.generation, number, pieces);
       continue;
     }
-    const Slice slice = layout_.slice(piece, rank);
+    const Slice slice = layout_->slice(piece, rank);
     if (slice.size() == 0) continue;
     Outgoing frame{rank, Type::part, number, {}, 0, {}};
     for (std::size_t i = 0; i < own_parts(); ++i) {
@@ -187,21 +196,29 @@ std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) 
     peer.coming = {from, header.sequence, Bytes(header.length)};
     return peer.coming.payload;
   }
-  const std::uint64_t count = layout_.pieces().size();
+  const std::uint64_t count = layout_->pieces().size();
   if (count == 0) refuse("of no bucket");
-  const std::uint64_t round = header.sequence / count;
-  const auto p = static_cast<std::uint32_t>(header.sequence % count);
-  const Piece& piece = layout_.pieces()[p];
+  const auto tag = static_cast<std::uint32_t>(header.sequence % tags_);
+  const std::uint64_t round = header.sequence / tags_ / count;
+  const auto p = static_cast<std::uint32_t>(header.sequence / tags_ % count);
+  const Piece& piece = layout_->pieces()[p];
+  if (!piece.direct()) {
+    const auto receive = header.type == Type::part ? flows_[p]->expects(from, tag, round) : std::nullopt;
+    if (!receive) refuse("out of order");
+    const std::uint32_t value = flow_plans_.at(piece.collective).schedule().receives[*receive].value;
+    return std::as_writable_bytes(place_of(p, value, round));
+  }
+  if (tag != 0) refuse("out of order");
   if (header.type == Type::part) {
     if (round != peer.parts[p] + 1 || round > added_[p] + (piece.one_round ? 2 : 1)) {
       refuse("out of order");
     }
-    return std::as_writable_bytes(staging_.at(p, from, round));
+    return std::as_writable_bytes(staging_->at(p, from, round));
   }
   if (piece.one_round || round != peer.results[p] + 1 || round != buckets_[piece.bucket].started) {
     refuse("out of order");
   }
-  const Slice slice = layout_.slice(piece, from);
+  const Slice slice = layout_->slice(piece, from);
   return std::as_writable_bytes(result().subspan(slice.begin, slice.size()));
 }
 
@@ -221,22 +238,29 @@ void TcpRounds::placed(std::uint32_t from, const Header& header) {
     messages_.put(std::move(peer.coming));
     return;
   }
-  const auto p = static_cast<std::uint32_t>(header.sequence % layout_.pieces().size());
+  const std::uint64_t count = layout_->pieces().size();
+  const auto p = static_cast<std::uint32_t>(header.sequence / tags_ % count);
+  if (!layout_->pieces()[p].direct()) {
+    const auto tag = static_cast<std::uint32_t>(header.sequence % tags_);
+    flows_[p]->arrived(flows_[p]->expects(from, tag, header.sequence / tags_ / count).value());
+    advance(p);
+    return;
+  }
   if (header.type == Type::part) {
     ++peer.parts[p];
     add_if_complete(p);
   } else {
     ++peer.results[p];
-    one_less(layout_.pieces()[p].bucket);
+    one_less(layout_->pieces()[p].bucket);
   }
 }
 
 void TcpRounds::add_if_complete(std::uint32_t p) {
-  const Piece& piece = layout_.pieces()[p];
+  const Piece& piece = layout_->pieces()[p];
   const BucketState& bucket = buckets_[piece.bucket];
   if (over_ || added_[p] == bucket.started) return;
   const Slice slice =
-      piece.one_round ? Slice{piece.begin, piece.end} : layout_.slice(piece, group_.rank);
+      piece.one_round ? Slice{piece.begin, piece.end} : layout_->slice(piece, group_.rank);
   if (slice.size() == 0) return;
   for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
     if (rank != group_.rank && peers_[rank].parts[p] < bucket.started) return;
@@ -246,7 +270,7 @@ void TcpRounds::add_if_complete(std::uint32_t p) {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       operands_[numbers[i]] = rank == group_.rank
                                   ? vectors_[i].data() + slice.begin
-                                  : staging_.at(p, rank, bucket.started).data() + i * slice.size();
+                                  : staging_->at(p, rank, bucket.started).data() + i * slice.size();
     }
   }
   float* const out = result().data() + slice.begin;

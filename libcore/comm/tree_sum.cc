@@ -10,11 +10,11 @@ namespace {
 constexpr std::size_t kBlock = 1024;  // floats; a few of them fit the first cache
 constexpr std::uint32_t kOut = UINT32_MAX;
 
-void add_block(const float* left, const float* right, float* to, std::size_t count) {
+}  // namespace
+
+void add_pair(const float* left, const float* right, float* to, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[i] = left[i] + right[i];
 }
-
-}  // namespace
 
 TreeSum::TreeSum(std::uint32_t shards, std::span<const ShardRange> parts)
     : parts_(static_cast<std::uint32_t>(parts.size())) {
@@ -54,7 +54,7 @@ void TreeSum::add(std::span<const float* const> parts, float* out, std::size_t c
     return;
   }
   if (parts_ == 2) {
-    add_block(parts[0], parts[1], out, count);
+    add_pair(parts[0], parts[1], out, count);
     return;
   }
   std::vector<float> scratch(scratch_ * kBlock);
@@ -65,7 +65,7 @@ void TreeSum::add(std::span<const float* const> parts, float* out, std::size_t c
     };
     for (const Step& step : steps_) {
       float* const to = step.to == kOut ? out + at : &scratch[(step.to - parts_) * kBlock];
-      add_block(from(step.left), from(step.right), to, size);
+      add_pair(from(step.left), from(step.right), to, size);
     }
   }
 }

@@ -11,6 +11,9 @@
 
 namespace dl::comm {
 
+// to[i] = left[i] + right[i]; `to` may be either of them.
+void add_pair(const float* left, const float* right, float* to, std::size_t count);
+
 // The additions of one plan, laid out so that a block of the vector runs through all of them while it
 // is in the first cache. Immutable; any thread. Denormals are the calling thread's business.
 class TreeSum {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Sums between processes on this machine: time per sum and bus bandwidth, by size.
 //
-//   allreduce-bench [RANKS=2 [auto|tcp [free|pinned [PIECE_KIB [ONE_ROUND_KIB [HOSTS]]]]]]
+//   allreduce-bench [RANKS=2 [auto|tcp[:COLLECTIVE] [free|pinned [PIECE_KIB [ONE_ROUND_KIB [HOSTS]]]]]]
 //
 // HOSTS: rank i runs in the network namespace HOSTSi, where it has the address 10.79.0.(i+1)
 // (links.sh makes them). 0 KIB is the default.
 //
-// auto is shared memory. Parts and results lie where the communicator has them, and parts are written
+// auto is shared memory. COLLECTIVE: direct, doubling, tree, or auto, which measures the links first; direct where it is
+// not given. Parts and results lie where the communicator has them, and parts are written
 // anew before each sum, as in training; the time is that of the sum alone.
 // pinned: each rank on a core of its own, as if the cores were hosts; free, the kernel likes to put
 // the two ends of a loopback connection on one core.
@@ -153,7 +154,9 @@ int main(int argc, char** argv) {
   const std::string address = enter(hosts, rank);
   net::Loop loop;
   loop.start();
-  const bool tcp = argc > 2 && std::string_view(argv[2]) == "tcp";
+  const std::string_view how = argc > 2 ? argv[2] : "auto";
+  const bool tcp = how.starts_with("tcp");
+  if (how.starts_with("tcp:")) tuning.collective = comm::parse_collective(how.substr(4));
   comm::Mesh mesh(loop, {address, 0},
                   tcp ? comm::Transport::tcp : comm::Transport::automatic);
   const std::array<std::uint32_t, 2> own = {rank, mesh.port()};

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # All-reduce between hosts with limited links, all of them on this machine: needs root, ip and tc.
 #
-#   links.sh BUILD [RATE=100mbit [NODES=2 [PIECE_KIB=0]]]
+#   links.sh BUILD [RATE=100mbit [NODES=2 [PIECE_KIB=0 [COLLECTIVE=direct]]]]
 #
 # The hosts are network namespaces dlbench0.. on one switch, each with a link of RATE in both directions.
 # Compare the bus bandwidth that allreduce-bench prints with RATE / 8.
 set -euo pipefail
-build=$1 rate=${2:-100mbit} nodes=${3:-2} piece=${4:-0}
+build=$1 rate=${2:-100mbit} nodes=${3:-2} piece=${4:-0} collective=${5:-direct}
 name=dlbench
 
 down() {
@@ -31,4 +31,4 @@ for i in $(seq 0 $((nodes - 1))); do
   tc -n "${name}sw" qdisc add dev "port$i" root tbf rate "$rate" burst 64k latency 50ms
 done
 echo "$nodes hosts, links of $rate"
-"$build/tests/bench/allreduce-bench" "$nodes" tcp free "$piece" 0 "$name"
+"$build/tests/bench/allreduce-bench" "$nodes" "tcp:$collective" free "$piece" 0 "$name"

@@ -25,6 +25,10 @@ using test::whole_round;
 
 namespace {
 
+constexpr std::chrono::seconds kSoon{10};  // for what does not have to wait for anything
+
+bool in_time(const auto& future) { return future.wait_for(kSoon) == std::future_status::ready; }
+
 class Puppet {
  public:
   Puppet(net::Loop& loop, std::uint16_t port) : loop_(loop) {
@@ -61,8 +65,10 @@ class Puppet {
   void hello(const MeshHello& hello) {
     loop_.call([&] { connection_->send(hello, hello.generation); });
   }
-  void answered() { answered_.get_future().get(); }
-  std::string closed() { return closed_.get_future().get(); }
+  void answered() {
+    if (!in_time(answered_future_)) FAIL("no answer to the hello");
+  }
+  std::string closed() { return in_time(closed_future_) ? closed_future_.get() : "still open"; }
 
   void send(Type type, std::uint64_t sequence, std::size_t bytes, std::uint32_t generation = 1) {
     loop_.call([&] {
@@ -80,11 +86,14 @@ class Puppet {
   std::shared_ptr<Connection> connection_;
   std::promise<void> answered_;
   std::promise<std::string> closed_;
+  std::future<void> answered_future_ = answered_.get_future();
+  std::future<std::string> closed_future_ = closed_.get_future();
   Bytes sink_;
   std::deque<Bytes> kept_;
 };
 
-// Rank 0 of two does `work`; the other one is a puppet that has said a proper hello. What rank 0 threw.
+// Rank 0 of two does `work`; the other one is a puppet that has said a proper hello. What rank 0 threw;
+// where it waits for more than the puppet plays, that.
 std::string against_puppet(const Problem& problem,
                            const std::function<void(comm::Communicator&)>& work,
                            const std::function<void(Puppet&)>& play,
@@ -97,7 +106,7 @@ std::string against_puppet(const Problem& problem,
   group.members.push_back({"127.0.0.1", 1});
   comm::SumPlan plan = problem.plan();
   plan.message_bytes = message_bytes;
-  std::thread trainer([&] {
+  const std::future<void> trainer = std::async(std::launch::async, [&] {
     try {
       const auto end = node.meshes[0]->connect(group, plan, kLong, tuning);
       work(*end);
@@ -109,7 +118,8 @@ std::string against_puppet(const Problem& problem,
   puppet.hello({"run", 1, 1, {}});
   puppet.answered();
   play(puppet);
-  trainer.join();
+  if (!in_time(trainer)) node.meshes[0]->abort(1, "rank 0 still waits");
+  trainer.wait();
   return thrown;
 }
 
@@ -200,6 +210,38 @@ TEST_CASE("tcp: a peer may be one round ahead, not two") {
   };
   CHECK(ahead(2) == "");
   CHECK(ahead(3) == kPeer + "a part frame out of order");
+}
+
+TEST_CASE("tcp: by doubling and the tree too, a frame comes once, in time, and as long as its piece") {
+  Problem problem = small(2);
+  problem.buckets = {{0, 100}};
+  const auto said = [&](comm::Collective collective, const std::vector<std::pair<Type, std::uint64_t>>& frames,
+                        std::size_t bytes = 400) {
+    comm::TcpTuning tuning;
+    tuning.collective = collective;
+    return against_puppet(
+        problem, [&](comm::Communicator& end) { end.gather({}, std::array<std::uint32_t, 2>{0, 0}); },
+        [&](Puppet& puppet) {
+          for (const auto& [type, sequence] : frames) puppet.send(type, sequence, bytes);
+          puppet.send(Type::gather, 1, 0);
+        },
+        tuning);
+  };
+  const std::string out_of_order = kPeer + "a part frame out of order";
+  using enum comm::Collective;
+  CHECK(said(doubling, {{Type::part, 1}}) == "");  // this rank has not begun: one round ahead
+  CHECK(said(doubling, {{Type::part, 1}, {Type::part, 1}}) == out_of_order);
+  CHECK(said(doubling, {{Type::part, 1}, {Type::part, 2}}) == out_of_order);
+  CHECK(said(doubling, {{Type::part, 2}}) == out_of_order);
+  CHECK(said(doubling, {{Type::part, 0}}) == out_of_order);
+  CHECK(said(doubling, {{Type::result, 1}}) == kPeer + "a result frame out of order");
+  CHECK(said(doubling, {{Type::part, 1}}, 404) == kPeer + "a part frame of 404 bytes where 400 belong");
+  // Two parts have tags 0 and 1, their sums 2 and 3, the total 4, a word 5. The sum is rank 1's.
+  CHECK(said(tree, {{Type::part, 6 + 4}}) == out_of_order);  // a total of what this rank has not begun
+  CHECK(said(tree, {{Type::part, 6 + 0}}) == out_of_order);
+  CHECK(said(tree, {{Type::part, 6 + 5}}) == out_of_order);
+  // Tags are of the collectives that the group has.
+  CHECK(said(direct, {{Type::part, 1}}) == "");
 }
 
 TEST_CASE("tcp: frames that nobody waits for, or of another size, end the group with a reason") {

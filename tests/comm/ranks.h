@@ -2,9 +2,17 @@
 // Ranks as threads, and what their sums must be.
 #pragma once
 
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -187,10 +195,17 @@ inline void contribute(comm::Communicator& end, const Problem& problem, std::uin
   }
 }
 
-// One thread per rank; what each threw, or "".
+// How long ranks may take that must meet an end soon, on a machine that is busy with other things too.
+inline constexpr std::chrono::seconds kPatience{40};
+
+// One thread per rank; what each threw, or "". Where some of them do not end, the test fails with their
+// numbers, and the process ends with it: a thread that waits for ever cannot be taken back.
 inline std::vector<std::string> as_threads(std::uint32_t ranks,
                                            const std::function<void(std::uint32_t)>& work) {
   std::vector<std::string> thrown(ranks);
+  std::vector<bool> ended(ranks);
+  std::mutex mutex;
+  std::condition_variable changed;
   std::vector<std::thread> threads;
   for (std::uint32_t rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
@@ -199,7 +214,23 @@ inline std::vector<std::string> as_threads(std::uint32_t ranks,
       } catch (const std::exception& e) {
         thrown[rank] = e.what();
       }
+      const std::lock_guard lock(mutex);
+      ended[rank] = true;
+      changed.notify_one();
     });
+  }
+  {
+    std::unique_lock lock(mutex);
+    const auto all = [&] { return std::ranges::count(ended, true) == ranks; };
+    if (!changed.wait_for(lock, kPatience, all)) {
+      std::string stand;
+      for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+        if (!ended[rank]) stand += " " + std::to_string(rank);
+      }
+      ADD_FAIL_CHECK_AT(__FILE__, __LINE__, "still waiting after " << kPatience.count() << " s: rank" << stand);
+      std::fflush(nullptr);
+      std::_Exit(1);
+    }
   }
   for (std::thread& thread : threads) thread.join();
   return thrown;

@@ -46,7 +46,9 @@ TEST_CASE("layout: pieces tile the buckets, slices tile the pieces in whole line
   for (std::uint32_t ranks = 2; ranks <= 5; ++ranks) {
     Problem problem = test::dealt(8, ranks, 1);
     problem.buckets = {{3, 3}, {3, 20}, {20, 21}, {50, 100000}};
-    const comm::Layout layout(problem.plan(), {0, 4096});
+    const comm::SumPlan plan = problem.plan();
+    const std::vector<comm::Collective> direct(plan.buckets.size(), comm::Collective::direct);
+    const comm::Layout layout(plan, comm::cut_of(plan.ranks(), {.one_round_bytes = 0, .piece_bytes = 4096}), direct);
     for (std::size_t b = 0; b < problem.buckets.size(); ++b) {
       std::uint64_t at = problem.buckets[b].first;
       for (std::uint32_t p = layout.first_piece(b); p < layout.last_piece(b); ++p) {
