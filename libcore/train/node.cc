@@ -250,7 +250,7 @@ class Node {
   } catch (const comm::RoundAborted& aborted) {
     // The group is broken. The coordinator's Pause says so too, unless only we noticed.
     log_.debug("generation {}: {}", start.generation, aborted.what());
-    if (held_apart(work_->config)) work_->replica.forget();
+    if (held_apart(work_->config)) work_->replica.fall_back();
     if (stash_.empty()) client_->send(paused(start.generation));
     return std::nullopt;
   } catch (const Error& error) {

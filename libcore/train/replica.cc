@@ -64,6 +64,12 @@ std::uint64_t Replica::state_size() const { return state_floats(config_); }
 
 std::vector<float> Replica::state() const {
   std::vector<float> out;
+  write_state(out);
+  return out;
+}
+
+void Replica::write_state(std::vector<float>& out) const {
+  out.clear();
   out.reserve(state_size());
   const auto parameters = model_.parameters();
   out.insert(out.end(), parameters.begin(), parameters.end());
@@ -73,7 +79,17 @@ std::vector<float> Replica::state() const {
       out.insert(out.end(), values.begin(), values.end());
     }
   }
-  return out;
+}
+
+void Replica::keep_mirror() {
+  write_state(mirror_);
+  mirror_cursor_ = cursor_;
+  mirrored_ = true;
+}
+
+void Replica::fall_back() {
+  has_state_ = mirrored_;
+  if (mirrored_) load(mirror_cursor_, mirror_);
 }
 
 void Replica::load(const Cursor& cursor, std::span<const float> state) {

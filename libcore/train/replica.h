@@ -33,7 +33,13 @@ class Replica {
   const Cursor& cursor() const { return cursor_; }
 
   void begin_at_seed();  // step 0
-  void forget() { has_state_ = false; }  // what is here is no state of the run any more
+  // What is here is no state of the run any more, and its mirror neither.
+  void forget() { has_state_ = mirrored_ = false; }
+  // The whole state as it is now is what fall_back() goes back to: a copy of its own, as long as the state.
+  void keep_mirror();
+  // The group of a run that is held apart broke in the middle of something: the numbers here are parts of several
+  // states. What counts is the mirror; without one, nothing.
+  void fall_back();
   // What the mode remembers (train/state_layout.h), by its place there. Its owner is the strategy.
   std::span<float> extra(std::size_t i) { return extras_[i].span(); }
   std::size_t extras() const { return extras_.size(); }
@@ -58,6 +64,7 @@ class Replica {
  private:
   template <typename Visit>
   void with_kept(const Visit& visit);
+  void write_state(std::vector<float>& out) const;
 
   RunConfig config_;
   optim::OptimizerSpec optimizer_;  // that gradients are given to
@@ -66,6 +73,9 @@ class Replica {
   std::vector<linalg::Buffer> slots_, extras_;
   Cursor cursor_;
   bool has_state_ = false;
+  std::vector<float> mirror_;  // as state(); with --mirror only
+  Cursor mirror_cursor_;
+  bool mirrored_ = false;
 };
 
 }  // namespace dl::train

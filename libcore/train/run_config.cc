@@ -75,6 +75,7 @@ Json RunConfig::to_json() const {
   if (!refit_of.empty()) json["refit_of"] = refit_of;
   if (!init_sha256.empty()) json["init_sha256"] = init_sha256;
   if (!replay.empty()) json["replay"] = replay;
+  if (mirror_every > 0) json["mirror_every"] = mirror_every;
   return json;
 }
 
@@ -99,6 +100,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .optimizer = optimizer_of(o.object("optimizer")),
                    .schedule = schedule_of(o.object("schedule")),
                    .checkpoint_every = o.count("checkpoint_every"),
+                   .mirror_every = o.has("mirror_every") ? o.count("mirror_every") : 0,
                    .eval_every = o.count("eval_every"),
                    .hold_out = std::nullopt,
                    .refit_of = o.has("refit_of") ? o.text("refit_of") : "",

@@ -30,6 +30,7 @@ struct RunConfig {
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;        // `total` is filled in from epochs or steps
   std::uint64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
+  std::uint64_t mirror_every = 0;      // steps between mirrors (train/trainer.h); 0: none
   std::uint64_t eval_every = 1;        // epochs between judgements on the test and validation part
   // Shard of the manifest that the run does not train on, but is judged on (data::without_shard).
   std::optional<std::uint32_t> hold_out;

@@ -24,7 +24,7 @@ std::vector<StateVector> extra_vectors(const RunConfig& config);
 std::uint64_t state_floats(const RunConfig& config);
 
 // Whether, while it trains, a node lacks parts of the state that others hold. When a group of such a run
-// breaks, it goes back to the state that the coordinator keeps.
+// breaks, it goes back to the newest mirror of a survivor, or the state that the coordinator keeps.
 bool held_apart(const RunConfig& config);
 
 }  // namespace dl::train

@@ -57,7 +57,7 @@ struct RoundTotals {
 };
 
 // Before what the state has to be whole: on the ranks that judge the parameters (judge), on rank 0 the whole state
-// (save), on every rank the whole state (leave: the group pauses or is done).
+// (save), on every rank the whole state (leave: the group pauses or is done, or every rank mirrors it).
 enum class Whole { judge, save, leave };
 
 // Made for one group, and over with it. Used by the training thread. The replica's cursor is the trainer's;

@@ -25,6 +25,7 @@ struct Trainer::State {
   Cursor ahead;         // the replica's cursor, and what closing an epoch made of it
   std::uint64_t epoch = 0;              // closed last
   Json held_out = Json::object();       // what its judgement said: "test_accuracy", ...
+  bool whole = false;                   // every rank has the whole state of the step
 
   State(const RunConfig& c, Replica& r, TrainingData& d, const Group& g, const Hooks& h)
       : config(c),
@@ -46,6 +47,10 @@ struct Trainer::State {
     if (const std::uint64_t every = config.checkpoint_every; every > 0) {
       limit = std::min(limit, every - ahead.step % every);
     }
+    // Elsewhere where a round ends would reach the parameters (local), or it is a step.
+    if (const std::uint64_t every = config.mirror_every; every > 0 && config.mode == "async") {
+      limit = std::min(limit, every - ahead.step % every);
+    }
     return limit;
   }
   bool checkpoint_due() const {
@@ -53,6 +58,8 @@ struct Trainer::State {
   }
 
   RoundTotals round();
+  void settle(Whole what);
+  void mirror(std::uint64_t steps);
   void refuse(const Refusal& refusal, std::uint64_t steps);
   std::uint64_t kept_before(std::uint64_t step) const;
   void save(coord::StateReason reason);
@@ -64,6 +71,7 @@ struct Trainer::State {
 
 RoundTotals Trainer::State::round() {
   const std::int64_t begin = monotonic_ns();
+  whole = false;
   const RoundTotals totals = strategy->round(until_border());
   const double seconds = seconds_between(begin, monotonic_ns());
   times.add(totals.steps, seconds, totals.busy, totals.wait, totals.busy_before, totals.fixed);
@@ -115,8 +123,22 @@ std::uint64_t Trainer::State::kept_before(std::uint64_t step) const {
   return (step - 1) / every * every;
 }
 
+void Trainer::State::settle(Whole what) {
+  if (whole) return;  // on every rank, or on none
+  strategy->settle(what);
+  whole = what == Whole::leave;
+}
+
+// After a round of so many steps.
+void Trainer::State::mirror(std::uint64_t steps) {
+  const std::uint64_t every = config.mirror_every;
+  if (every == 0 || ahead.step / every == (ahead.step - steps) / every || ahead.step >= total_steps) return;
+  settle(Whole::leave);
+  replica.keep_mirror();
+}
+
 void Trainer::State::save(coord::StateReason reason) {
-  strategy->settle(Whole::save);
+  settle(Whole::save);
   if (group.rank == 0 && (checkpoint_due() || replica.finite())) hooks.save(reason);  // one that was asked for can wait
 }
 
@@ -160,7 +182,7 @@ void Trainer::State::close_epoch() {
 
   if (last || config.patience > 0 || epoch % std::max<std::uint64_t>(config.eval_every, 1) == 0) {
     held_out = Json::object();
-    strategy->settle(Whole::judge);
+    settle(Whole::judge);
     if (!data.manifest().validation.empty()) {
       double loss = 0;
       held_out.update(judge_part(true, &loss));
@@ -196,6 +218,7 @@ Trainer::Trainer(const RunConfig& config, Replica& replica, TrainingData& data, 
                  const MakeCommunicator& make_communicator, const Hooks& hooks)
     : state_(std::make_unique<State>(config, replica, data, group, hooks)) {
   State& s = *state_;
+  if (config.mirror_every > 0) replica.keep_mirror();  // before the strategy takes it apart
   s.strategy = make_strategy({s.config, s.replica, s.data, s.group, make_communicator, hooks.wanted_bits,
                               hooks.at_work, hooks.updates});
 }
@@ -233,15 +256,16 @@ Ending Trainer::run() {
     if (s.group.rank == 0 && s.group.size > 1 && s.hooks.pace) {
       if (const auto pace = s.times.news(s.group.generation, s.ahead.step)) s.hooks.pace(*pace);
     }
+    s.mirror(totals.steps);
     const bool asked = (totals.bits & coord::Signal::kCheckpoint) != 0;
     if ((asked || s.checkpoint_due()) && s.ahead.step < s.total_steps) s.save(coord::StateReason::checkpoint);
     if ((totals.bits & coord::Signal::kPause) != 0 && s.ahead.step < s.total_steps) {
-      s.strategy->settle(Whole::leave);
+      s.settle(Whole::leave);
       return Ending::paused;
     }
     if (s.at_border()) s.close_epoch();
   }
-  s.strategy->settle(Whole::leave);
+  s.settle(Whole::leave);
   return Ending::finished;
 }
 

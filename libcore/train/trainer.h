@@ -40,6 +40,12 @@ struct Hooks {
 //             this one: what blows up was often on its way before. No round is done again, as it would end alike.
 // Where a checkpoint is due, or the run ends, and the state itself is not finite (an update that overflowed), the
 // round before it is refused too; skip cannot take an update back, and ends with 65.
+//
+// With RunConfig::mirror_every, in a run that is held apart: where the group begins, and at the end of the round that
+// reaches a multiple of so many steps, every rank makes its state whole (Strategy::settle) and keeps a copy of it
+// (Replica::keep_mirror). The copy before stays until the new one is whole, so a rank has one at any time, and who is
+// left of a group that breaks has the state of at most so many steps ago. Nothing of this reaches a parameter; in mode
+// async a round ends there.
 class Trainer {
  public:
   using MakeCommunicator =

@@ -23,6 +23,8 @@ Simulation::Simulation(const Scenario& scenario) : scenario_(scenario), rng_(sce
   plan_.assignment = chance(2) ? Assignment::adaptive : Assignment::balanced;
   plan_.on_loss = chance(4) ? OnLoss::wait : OnLoss::go_on;
   held_apart_ = scenario.planted == Planted::step_kept_after_break || chance(4);
+  if (scenario.planted == Planted::mirrored_too_early) held_apart_ = true;
+  if (held_apart_ && chance(2)) mirror_every_ = static_cast<std::int64_t>(1 + rng_.below(8));
   calm_from_ = between(10'000, 40'000);
 }
 

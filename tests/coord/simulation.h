@@ -34,6 +34,7 @@ enum class Planted {
   generation_begins_anew,    // a coordinator that is started again goes on with the generation that was last
   announced_before_written,  // a checkpoint, when its writing begins
   step_kept_after_break,     // held apart: a node that has lost its group still shows its step
+  mirrored_too_early,        // a mirror counts before the parts of all others are in it
 };
 
 struct Scenario {
@@ -45,6 +46,7 @@ struct Scenario {
 // What a run met with.
 struct Tally {
   int faults = 0, starts = 0, generations = 0, checkpoints = 0, steps_applied = 0, doubled = 0, stale = 0;
+  int mirrors = 0, fell_back = 0;
   std::uint64_t events = 0;
 };
 
@@ -70,12 +72,15 @@ class Simulation {
     std::uint32_t generation = 0, rank = 0, bits = 0;
     std::int64_t step = 0;
     std::vector<std::uint32_t> shards;
+    bool mirror = false;  // its part of the state of this step, instead
   };
   struct Group {
     coord::Start start;
     std::map<std::int64_t, std::map<std::uint32_t, std::vector<Contribution>>> came;  // by step and rank
+    std::map<std::int64_t, std::set<std::uint32_t>> mirrored;  // by step: whose parts of a mirror came
     std::set<std::uint32_t> gone;  // ranks from which nothing more comes
     bool posted = false, broken = false;
+    std::optional<std::uint32_t> mirroring;  // the parts are under way; what the step asked for comes behind them
   };
   struct Node {
     Process process = 0;
@@ -86,7 +91,8 @@ class Simulation {
     std::int64_t heard = 0;
     std::uint64_t progress = 0;
     std::deque<ToNode> mailbox;
-    std::optional<SimulatedState> state;
+    std::optional<SimulatedState> state, mirror;
+    bool mirror_in_parts = false;             // those of others are not in it (a planted fault)
     std::optional<Group> group;
     std::vector<Contribution> early;          // of groups that this node has not started
     std::uint32_t started = 0, aborted = 0;   // generations: the newest; up to which all are over
@@ -125,8 +131,13 @@ class Simulation {
   void handle(Node& node, ToNode message);
   void enter(Node& node, const coord::Start& start);
   void post(Node& node, std::uint32_t bits);
+  void send_to_peers(Node& node, const Contribution& own);
   void take(Node& node, Contribution contribution);
   void apply(Node& node);
+  void begin_mirror(Node& node, std::uint32_t bits);
+  void end_mirror(Node& node);
+  void follow(Node& node, std::uint32_t bits);
+  void fall_back(Node& node);
   void say_done(Node& node);
   void leave_group(Node& node, bool broken);
   void process_ends(Process process, bool killed);
@@ -161,6 +172,7 @@ class Simulation {
   SimulatedTime time_;
   coord::Plan plan_;
   bool held_apart_ = false;
+  std::int64_t mirror_every_ = 0;  // steps; 0: no mirrors
   Tally tally_;
 
   std::map<Process, Node> nodes_;

@@ -141,18 +141,29 @@ bool Simulation::work_in_group(Node& node) {
     post(node, bits);
     return true;
   }
+  const auto still_comes = [&](const auto& came) {
+    for (const std::uint32_t rank : node.group->gone) {
+      if (!came.contains(rank)) return false;
+    }
+    return true;
+  };
+  if (node.group->mirroring) {
+    const auto& came = node.group->mirrored[node.state->step()];
+    if (came.size() == node.group->start.members.size()) {
+      end_mirror(node);
+      return true;
+    }
+    node.group->broken = !still_comes(came);
+    return node.group->broken;
+  }
   const std::int64_t next = node.state->step() + 1;
   const auto& came = node.group->came[next];
   if (came.size() == node.group->start.members.size()) {
     apply(node);
     return true;
   }
-  for (const std::uint32_t rank : node.group->gone) {
-    if (came.contains(rank)) continue;
-    node.group->broken = true;  // it will not come any more
-    return true;
-  }
-  return false;
+  node.group->broken = !still_comes(came);
+  return node.group->broken;
 }
 
 void Simulation::handle(Node& node, ToNode message) {
@@ -189,6 +200,8 @@ void Simulation::enter(Node& node, const Start& start) {
     breach(fmt::format("generation {} starts at step {}, process {} stands at {}", start.generation, start.step,
                        node.process, paused(node, 0).step));
   }
+  if (mirror_every_ > 0) node.mirror = node.state;  // nobody lacks anything now
+  node.mirror_in_parts = false;
   node.group.emplace().start = start;
   node.group->broken = start.generation <= node.aborted;
   for (Contribution& contribution : std::exchange(node.early, {})) {
@@ -204,6 +217,12 @@ void Simulation::post(Node& node, std::uint32_t bits) {
   for (std::uint32_t shard = 0; shard < start.owner.size(); ++shard) {
     if (start.owner[shard] == start.rank) own.shards.push_back(shard);
   }
+  send_to_peers(node, own);
+  take(node, own);
+}
+
+void Simulation::send_to_peers(Node& node, const Contribution& own) {
+  const Start& start = node.group->start;
   for (const Member& member : start.members) {
     const Process to = member.port;
     if (to == node.process) continue;
@@ -218,7 +237,6 @@ void Simulation::post(Node& node, std::uint32_t bits) {
       });
     }
   }
-  take(node, own);
 }
 
 // What a peer sends, or sent in another generation.
@@ -231,6 +249,10 @@ void Simulation::take(Node& node, Contribution contribution) {
     }
     ++tally_.stale;
     if (!planted) return;
+  }
+  if (contribution.mirror) {
+    node.group->mirrored[contribution.step].insert(contribution.rank);
+    return;
   }
   auto& slot = node.group->came[contribution.step][contribution.rank];
   if (!slot.empty() && scenario_.planted != Planted::double_count) return;
@@ -249,6 +271,40 @@ void Simulation::apply(Node& node) {
   group.posted = false;
   std::uint32_t bits = 0;
   for (const auto& [rank, given] : came) bits |= given.front().bits;
+  if (mirror_every_ > 0 && step % mirror_every_ == 0 && step < kLastStep) {
+    begin_mirror(node, bits);
+  } else {
+    follow(node, bits);
+  }
+}
+
+// Everybody sends its part of the state to everybody; the mirror before stays until all of them are there.
+void Simulation::begin_mirror(Node& node, std::uint32_t bits) {
+  Group& group = *node.group;
+  group.posted = true;
+  group.mirroring = bits;
+  const Contribution part{group.start.generation, group.start.rank, 0, node.state->step(), {}, true};
+  send_to_peers(node, part);
+  take(node, part);
+  if (scenario_.planted != Planted::mirrored_too_early) return;
+  node.mirror = node.state;
+  node.mirror_in_parts = true;
+}
+
+void Simulation::end_mirror(Node& node) {
+  ++tally_.mirrors;
+  node.mirror = node.state;
+  node.mirror_in_parts = false;
+  node.group->posted = false;
+  node.group->mirrored.erase(node.state->step());
+  const std::uint32_t bits = *std::exchange(node.group->mirroring, std::nullopt);
+  follow(node, bits);
+}
+
+// What comes behind a step.
+void Simulation::follow(Node& node, std::uint32_t bits) {
+  const Start& start = node.group->start;
+  const std::int64_t step = node.state->step();
   if (start.rank == 0) {
     say(node, Words{Progress{static_cast<std::uint64_t>(step), 0, 0, 0, 0, 0, 0}});
     if (chance(3)) {
@@ -279,12 +335,25 @@ void Simulation::say_done(Node& node) {
   leave_group(node, false);
 }
 
+// What a node has alone is a part of the state; what counts is its mirror.
+void Simulation::fall_back(Node& node) {
+  if (scenario_.planted != Planted::step_kept_after_break) {
+    const std::int64_t reached = node.state->step();
+    if (mirror_every_ > 0 && (!node.mirror || reached - node.mirror->step() > mirror_every_)) {
+      breach(fmt::format("at step {} the mirror is of step {}", reached, node.mirror ? node.mirror->step() : -1));
+    }
+    if (node.mirror) ++tally_.fell_back;
+    node.state = node.mirror;
+    if (!node.mirror_in_parts) return;
+  }
+  if (node.state && node.state->step() > 0) node.state->made_in.back() = 0;  // parts of it were with others
+}
+
 // Its peers hear of it behind what it has sent, or what of it still gets through.
 void Simulation::leave_group(Node& node, bool broken) {
   const Start start = std::move(node.group->start);
   node.group.reset();
-  if (broken && held_apart_ && scenario_.planted != Planted::step_kept_after_break) node.state.reset();
-  if (broken && held_apart_ && node.state && node.state->step() > 0) node.state->made_in.back() = 0;  // parts of it were with others
+  if (broken && held_apart_) fall_back(node);
   for (const Member& member : start.members) {
     const Process to = member.port;
     if (to == node.process) continue;

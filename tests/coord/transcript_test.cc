@@ -182,6 +182,67 @@ updates 2 gen 2 from 9 to 12
 )");
 }
 
+TEST_CASE("coordinator: survivors go on from the newest mirror that one of them has") {
+  story(plan(), kTwoTrain + R"(arrive 3
+> welcome 3 to run
+ready 3
+> signal 1 pause
+paused 1 gen 1 step 6
+paused 2 gen 1 step 6
+> pause 1 gen 2
+> pause 2 gen 2
+> pause 3 gen 2
+paused 1 gen 2 step 6
+paused 2 gen 2 step 6
+paused 3 gen 2 step 6
+> load 1 gen 2 shards 0
+> load 2 gen 2 shards 1
+> load 3 gen 2 shards 2 3
+loaded 1 gen 2
+loaded 2 gen 2
+loaded 3 gen 2
+> announce {"event":"joined","rank":2,"host":"h3","pid":33,"threads":1,"kernel":"scalar","generation":2,"step":6}
+> announce {"event":"group","generation":2,"step":6,"nodes":3,"owner":[0,1,2,2]}
+> start 1 gen 2 rank 0 step 6 members 10.0.0.1:7001 10.0.0.2:7002 10.0.0.3:7003 owner 0122
+> start 2 gen 2 rank 1 step 6 members 10.0.0.1:7001 10.0.0.2:7002 10.0.0.3:7003 owner 0122
+> start 3 gen 2 rank 2 step 6 members 10.0.0.1:7001 10.0.0.2:7002 10.0.0.3:7003 owner 0122
+state 1 checkpoint step 8
+> keep
+> write checkpoint step 8
+# a node is lost while the others mirror step 12: one has it, the other still that of step 9
+lost 1 killed
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":2,"step":0}
+> pause 2 gen 3
+> pause 3 gen 3
+paused 2 gen 3 step 9
+paused 3 gen 3 step 12
+> send-state 3
+state 3 asked step 12
+> keep
+> load 2 gen 3 shards 0 1
+> load 3 gen 3 shards 2 3
+loaded 2 gen 3
+loaded 3 gen 3
+> announce {"event":"group","generation":3,"step":12,"nodes":2,"owner":[0,0,1,1]}
+> serve 2
+> start 2 gen 3 rank 0 step 12 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
+> start 3 gen 3 rank 1 step 12 members 10.0.0.2:7002 10.0.0.3:7003 owner 0011
+# the checkpoint is newer than any mirror
+state 2 checkpoint step 16
+> keep
+> write checkpoint step 16
+lost 3 killed
+> announce {"event":"lost","rank":1,"host":"h3","pid":33,"reason":"killed","generation":3,"step":0}
+> pause 2 gen 4
+paused 2 gen 4 step 15
+> load 2 gen 4 shards 0 1 2 3
+loaded 2 gen 4
+> announce {"event":"group","generation":4,"step":16,"nodes":1,"owner":[0,0,0,0]}
+> serve 2
+> start 2 gen 4 rank 0 step 16 members 10.0.0.2:7002 owner 0000
+)");
+}
+
 TEST_CASE("coordinator: the silent one is named, unless the silence was our own") {
   story(plan(), kTwoTrain + R"(at 1
 beat 1

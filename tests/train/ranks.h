@@ -36,6 +36,8 @@ inline train::RunConfig config_for(const fs::path& directory, optim::Kind kind,
   return config;
 }
 
+struct Died {};
+
 // What a rank has at the end of a start.
 struct Outcome {
   std::vector<float> state;
@@ -43,6 +45,7 @@ struct Outcome {
   train::Ending ending = train::Ending::finished;
   Json summary;
   std::vector<Json> reports;
+  bool broken = false;  // the group lost a rank: the state is what the replica fell back to, empty where nothing
   unsigned saves = 0, best_saves = 0;
   std::vector<train::RoundRecord> records;  // async: what the rank told of its rounds
 };
@@ -58,6 +61,8 @@ struct Setting {
   std::vector<std::uint32_t> stages = {};   // pipeline: layers of each
   std::vector<std::uint32_t> blocks = {};   // tensor: rank of each
   std::function<void(const std::vector<float>&)> saved = {};  // rank 0 hands on a state
+  std::uint64_t dies_in = UINT64_MAX;       // the last rank dies in the middle of this step
+  std::uint64_t dies_after = UINT64_MAX;    // or when it has applied it, before anything that follows
 };
 
 inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& setting) {
@@ -91,12 +96,16 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
         const train::Hooks hooks{
             .wanted_bits =
                 [&] {
+                  if (r + 1 == ranks && replica.step() + 1 >= setting.dies_in) throw Died();
                   volatile std::uint64_t left = setting.spins > 0 ? rng.next64() % setting.spins : 0;
                   while (left > 0) left = left - 1;
                   const bool pause = ++looks >= setting.pause_at_look || replica.step() + 1 >= setting.pause_at;
                   return r + 1 == ranks && pause ? coord::Signal::kPause : 0U;
                 },
-            .progress = [](const coord::Progress&) {},
+            .progress =
+                [&](const coord::Progress& progress) {
+                  if (r + 1 == ranks && progress.step >= setting.dies_after) throw Died();
+                },
             .pace = {},
             .report = [&](const Json& line) { out.reports.push_back(line); },
             .save =
@@ -109,20 +118,28 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
                 [&](std::uint64_t, std::uint64_t, const Bytes& record) {
                   out.records.push_back(train::RoundRecord::decode(record, train::compressed_groups(config), "a record"));
                 }};
-        train::Trainer trainer(
-            config, replica, data, mine,
-            [&](const comm::SumPlan& plan) {
-              const std::lock_guard lock(mutex);
-              if (!group) group = std::make_unique<comm::LocalGroup>(plan);
-              return group->rank(r);
-            },
-            hooks);
-        out.ending = trainer.run();
-        out.summary = trainer.summary();
+        try {
+          train::Trainer trainer(
+              config, replica, data, mine,
+              [&](const comm::SumPlan& plan) {
+                const std::lock_guard lock(mutex);
+                if (!group) group = std::make_unique<comm::LocalGroup>(plan);
+                return group->rank(r);
+              },
+              hooks);
+          out.ending = trainer.run();
+          out.summary = trainer.summary();
+        } catch (const comm::RoundAborted&) {
+          aborted = true;  // who aborted says why
+          replica.fall_back();
+          out.broken = true;
+          if (!replica.has_state()) return;
+        }
         out.state = replica.state();
         out.cursor = replica.cursor();
-      } catch (const comm::RoundAborted&) {
-        aborted = true;  // who aborted says why
+      } catch (const Died&) {
+        const std::lock_guard lock(mutex);
+        if (group) group->abort("a rank died");
       } catch (const std::exception& e) {
         errors[r] = e.what();
         const std::lock_guard lock(mutex);
@@ -134,7 +151,8 @@ inline std::vector<Outcome> run(const train::RunConfig& config, const Setting& s
   for (const std::string& error : errors) {
     if (!error.empty()) throw Error(Exit::data, error);
   }
-  REQUIRE_FALSE(aborted);
+  const bool dies = setting.dies_in < UINT64_MAX || setting.dies_after < UINT64_MAX;
+  REQUIRE(aborted == dies);
   return outcomes;
 }
 

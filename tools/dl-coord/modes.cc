@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "nn/blocking.h"
 #include "train/compression.h"
+#include "train/state_layout.h"
 
 namespace dl::tool {
 
@@ -72,7 +73,8 @@ void add_mode_options(cli::Table& table) {
       .option("outer-lr", "F", "local: of the step to the new average", "1")
       .option("outer-momentum", "F", "local: of that step", "0")
       .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]")
-      .option("blocks", "B", "tensor: of the hidden units between two layers", "8");
+      .option("blocks", "B", "tensor: of the hidden units between two layers", "8")
+      .option("mirror", "N", "steps between copies in every node's memory of what one node alone holds [none]");
 }
 
 std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config) {
@@ -112,6 +114,12 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   if (config.mode == "tensor") {
     spec.blocks = static_cast<std::uint32_t>(given.count("blocks", 1, kMostBlocks));
     nn::Blocking(config.model_spec(), spec.blocks);  // 64 where the model has nothing to cut
+  }
+  if (!given.has("mirror")) return;
+  config.mirror_every = given.count("mirror", 1, std::uint64_t{1} << 40);
+  if (!train::held_apart(config)) {
+    fail(Exit::usage, "--mirror: in --mode {} every node has the whole state without it; async, pipeline, tensor and "
+                      "--compress know it", config.mode);
   }
 }
 

@@ -111,6 +111,7 @@ Replayed read(const cli::Given& given, const Log& log) {
   o.config.replay = updates.string();
   o.config.epochs = 0;
   o.config.steps = o.config.schedule.total = o.config.checkpoint_every = step;
+  o.config.mirror_every = 0;
   o.config.patience = 0;  // when the run stopped, the log says
   o.listen = {"127.0.0.1", 0};
   std::error_code none;
