@@ -145,7 +145,7 @@ void Coordinator::said(NodeId id, const Loaded& message) {
   stir(id);
   const bool all = std::all_of(next_.group.begin(), next_.group.end(),
                                [this](NodeId member) { return nodes_.at(member).loaded; });
-  if (all) start();
+  if (all && !next_.announced_ns) announce();
 }
 
 void Coordinator::said(NodeId id, const Progress& message) {
@@ -330,6 +330,7 @@ void Coordinator::take(const event::Tick& /*event*/) {
   }
   lose_silent_and_hung();
   break_standstill();
+  record_again();
   if (phase_ != Phase::forming || ending_ || now_ <= deadline_ns_) return;
   const std::size_t ready = ready_nodes().size();
   if (ready >= needed()) return;

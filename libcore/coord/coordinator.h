@@ -8,8 +8,9 @@
 // until a member is lost (the survivors form the next one at once) or a node is ready to join (rank 0
 // is asked to pause at a step's border, so that no round is thrown away).
 //
-//   forming --all paused--> [fetching the state] --> loading --all loaded--> running
+//   forming --all paused--> [fetching the state] --> loading
 //   loading --a member lost, or a node ready--> forming
+//   loading --all loaded, and the generation is recorded--> running
 //   running --loss, or all paused--> forming
 //   forming, running --stop asked, all paused--> saving --> ended
 //   running --everyone done, final state written--> ended
@@ -70,6 +71,13 @@ struct WriteFailed {  // what was there before it stays
   std::string text;
   Exit code = Exit::io;
 };
+struct Recorded {  // a Record action is on disk
+  std::uint32_t generation = 0;
+};
+struct NotRecorded {
+  std::uint32_t generation = 0;
+  std::string text;
+};
 struct DataFailed {  // a file of the data cannot be read here any more
   Exit code = Exit::no_input;
   std::string text;
@@ -88,7 +96,8 @@ struct Tick {};
 }  // namespace event
 
 using Event = std::variant<event::Arrived, event::Said, event::AtWork, event::StateCame,
-                           event::Lost, event::Written, event::WriteFailed, event::DataFailed, event::ChildEnded,
+                           event::Lost, event::Written, event::WriteFailed, event::Recorded,
+                           event::NotRecorded, event::DataFailed, event::ChildEnded,
                            event::StopAsked, event::CheckpointAsked, event::Tick>;
 
 namespace action {
@@ -113,6 +122,11 @@ struct Write {
 struct Append {  // to the log of the run, where it follows
   Updates updates;
 };
+// The group that was announced begins this generation. It does so with Recorded, which is said when whoever is
+// started next knows of it.
+struct Record {
+  std::uint32_t generation = 0;
+};
 struct Announce {  // one object with "event"
   Json json;
 };
@@ -127,7 +141,7 @@ struct Finish {
 }  // namespace action
 
 using Action = std::variant<action::Send, action::Close, action::Keep, action::Serve,
-                            action::Write, action::Append, action::Announce, action::Live, action::Finish>;
+                            action::Write, action::Append, action::Record, action::Announce, action::Live, action::Finish>;
 
 // What follows when a member of the group is lost: the others go on without it, as soon as they are
 // Plan::min_nodes; they wait until they are Plan::nodes again; or the run is saved and ends with 69.
@@ -217,6 +231,8 @@ class Coordinator {
     BlockMap blocks;                     // tensor
     std::vector<NodeId> laggards;        // who gets the kept state
     std::int64_t step = 0;
+    std::optional<std::int64_t> announced_ns = {};  // all hold their shards; it is being recorded since then
+    std::string not_recorded = {};       // why it was not, the last time
   };
   struct Moving {                        // a group that pauses because another map is better
     std::vector<NodeId> group;
@@ -238,6 +254,8 @@ class Coordinator {
   void take(const event::Lost& event);
   void take(const event::Written& event);
   void take(const event::WriteFailed& event);
+  void take(const event::Recorded& event);
+  void take(const event::NotRecorded& event);
   void take(const event::DataFailed& event);
   void take(const event::ChildEnded& event);
   void take(const event::StopAsked& event);
@@ -271,6 +289,8 @@ class Coordinator {
   void ask_to_pause();
   void proceed();
   void load(Next next);
+  void announce();
+  void record_again();
   void start();
   std::vector<NodeId> ready_nodes() const;  // members in rank order, then the others by age
   std::uint32_t needed() const;

@@ -107,7 +107,12 @@ void Coordinator::proceed() {
       return;
     }
   }
-  load({std::move(group), {}, {}, {}, std::move(laggards), std::max<std::int64_t>(best, 0)});
+  load({.group = std::move(group),
+        .owner = {},
+        .split = {},
+        .blocks = {},
+        .laggards = std::move(laggards),
+        .step = std::max<std::int64_t>(best, 0)});
 }
 
 std::size_t Coordinator::stages_of(std::size_t nodes) const {
@@ -180,21 +185,14 @@ void Coordinator::load(Next next) {
   }
 }
 
-// What is told of the new generation comes first: it is on the disk before anybody works in it, so that a
+// What is told of the new generation comes first, and nobody works in it before that is on the disk: so a
 // coordinator that is killed at any moment and started again goes on above it.
-void Coordinator::start() {
-  const auto& [group, owner, split, blocks, laggards, step] = next_;
-  for (auto& [id, node] : nodes_) {
-    node.rank.reset();
-    node.paused.reset();
-    node.done.reset();
-  }
-  for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
-    Node& node = nodes_.at(group[rank]);
-    node.rank = rank;
-    node.speed.begin_period();
-    stir(group[rank]);
-  }
+void Coordinator::announce() {
+  next_.announced_ns = now_;
+  const std::vector<NodeId>& group = next_.group;
+  const std::int64_t step = next_.step;
+  for (auto& [id, node] : nodes_) node.rank.reset();
+  for (std::uint32_t rank = 0; rank < group.size(); ++rank) nodes_.at(group[rank]).rank = rank;
   for (const NodeId id : group) {
     Node& node = nodes_.at(id);
     if (std::exchange(node.announced, true)) continue;
@@ -211,20 +209,54 @@ void Coordinator::start() {
               {"generation", generation_},
               {"step", step},
               {"nodes", group.size()},
-              {"owner", owner}};
-  if (!split.layers.empty()) {
-    formed["stages"] = split.layers;
-    formed["predicted_step_seconds"] = split.seconds;
+              {"owner", next_.owner}};
+  if (!next_.split.layers.empty()) {
+    formed["stages"] = next_.split.layers;
+    formed["predicted_step_seconds"] = next_.split.seconds;
   }
   if (plan_.deals_blocks()) {
-    formed["blocks"] = blocks.owner;
-    formed["predicted_step_seconds"] = blocks.seconds;
+    formed["blocks"] = next_.blocks.owner;
+    formed["predicted_step_seconds"] = next_.blocks.seconds;
   }
   out_.push_back(action::Announce{std::move(formed)});
-  for (const NodeId id : laggards) out_.push_back(action::Serve{id});
+  out_.push_back(action::Record{generation_});
+}
+
+void Coordinator::take(const event::Recorded& event) {
+  if (phase_ == Phase::loading && next_.announced_ns && event.generation == generation_) start();
+}
+
+void Coordinator::take(const event::NotRecorded& event) {
+  if (phase_ == Phase::loading && event.generation == generation_) next_.not_recorded = event.text;
+}
+
+// A generation that is on no disk could come twice, so the group stands still until there is room for it.
+void Coordinator::record_again() {
+  if (phase_ != Phase::loading || next_.not_recorded.empty()) return;
+  const std::string why = std::exchange(next_.not_recorded, "");
+  if (now_ - *next_.announced_ns <= plan_.wait_ns) {
+    out_.push_back(action::Record{generation_});
+    return;
+  }
+  const std::string text = fmt::format("generation {} cannot begin, since it cannot be recorded: {}", generation_, why);
+  end(static_cast<int>(Exit::io), text, text);
+}
+
+void Coordinator::start() {
+  const std::vector<NodeId>& group = next_.group;
+  for (auto& [id, node] : nodes_) {
+    node.paused.reset();
+    node.done.reset();
+  }
+  for (const NodeId id : group) {
+    nodes_.at(id).speed.begin_period();
+    stir(id);
+  }
+  for (const NodeId id : next_.laggards) out_.push_back(action::Serve{id});
   for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
     const Node& node = nodes_.at(group[rank]);
-    Start message{generation_, rank, static_cast<std::uint64_t>(step), {}, owner, split.layers, blocks.owner};
+    Start message{generation_, rank, static_cast<std::uint64_t>(next_.step), {}, next_.owner, next_.split.layers,
+                  next_.blocks.owner};
     for (const NodeId other : group) {
       const Node& peer = nodes_.at(other);
       // A peer on our own machine came over loopback; others find it where they found us.

@@ -308,6 +308,16 @@ void Server::act(const action::Append& action) {
   }
 }
 
+void Server::act(const action::Record& action) {
+  try {
+    if (settings_->record) settings_->record(action.generation);
+    tell(event::Recorded{action.generation});
+  } catch (const Error& error) {
+    not_kept(error.what());
+    tell(event::NotRecorded{action.generation, error.what()});
+  }
+}
+
 void Server::act(const action::Announce& action) {
   try {
     settings_->announce(action.json, *coordinator_);

@@ -30,6 +30,8 @@ struct ServerSettings {
   // All but `write` are called on the loop's thread and must not take long.
   // `now`: the coordinator as it stands right after the event.
   std::function<void(const Json& event, const Coordinator& now)> announce;
+  // The generation that was announced last is on the disk when it returns; throws Error where it cannot be. May be empty.
+  std::function<void(std::uint32_t generation)> record;
   std::function<void(const Progress& progress)> live;
   std::function<void(const Updates& updates)> append;  // mode async; may be empty
   std::function<void(const Json& status)> status;  // once a second; may be empty
@@ -91,6 +93,7 @@ class Server {
   void act(const action::Serve& action);
   void act(const action::Write& action);
   void act(const action::Append& action);
+  void act(const action::Record& action);
   void act(const action::Announce& action);
   void act(const action::Live& action);
   void act(const action::Finish& action);

@@ -218,3 +218,72 @@ loaded 3 gen 1
   CHECK(four.find("load 4") == std::string::npos);
   CHECK(four.find("blocks 012") != std::string::npos);
 }
+
+TEST_CASE("loading: nobody starts before the generation is on the disk; a full one holds the group up") {
+  coord::Plan p = plan();
+  p.nodes = 1;
+  story(p, R"(disk full
+arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+loaded 1 gen 1
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":1,"owner":[0,0,0,0]}
+> record gen 1
+# said once more, it is announced once
+loaded 1 gen 1
+at 1
+> record gen 1
+# who comes meanwhile is in another group
+arrive 2
+> welcome 2 to run
+ready 2
+> pause 1 gen 2
+> pause 2 gen 2
+paused 1 gen 2 step -1
+paused 2 gen 2 step -1
+> load 1 gen 2 shards 0 1
+> load 2 gen 2 shards 2 3
+loaded 1 gen 2
+loaded 2 gen 2
+> announce {"event":"joined","rank":1,"host":"h2","pid":22,"threads":1,"kernel":"scalar","generation":2,"step":0}
+> announce {"event":"group","generation":2,"step":0,"nodes":2,"owner":[0,0,1,1]}
+> record gen 2
+disk free
+at 2
+> start 1 gen 2 rank 0 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+> start 2 gen 2 rank 1 step 0 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
+)");
+}
+
+TEST_CASE("loading: a generation that cannot be recorded for --wait ends the run with 74, a stop at once") {
+  coord::Plan p = plan();
+  p.nodes = 1;
+  const std::string announced = R"(disk full
+arrive 1
+> welcome 1 to run
+ready 1
+> pause 1 gen 1
+paused 1 gen 1 step -1
+> load 1 gen 1 shards 0 1 2 3
+loaded 1 gen 1
+> announce {"event":"joined","rank":0,"host":"h1","pid":11,"threads":1,"kernel":"scalar","generation":1,"step":0}
+> announce {"event":"group","generation":1,"step":0,"nodes":1,"owner":[0,0,0,0]}
+> record gen 1
+)";
+  story(p, announced + R"(at 60
+> record gen 1
+at 61
+> goodbye 1 74 generation 1 cannot begin, since it cannot be recorded: no room
+> close 1
+> finish 74 generation 1 cannot begin, since it cannot be recorded: no room
+)");
+  story(p, announced + R"(stop 143
+> goodbye 1 0
+> close 1
+> finish 143 asked to stop
+)");
+}

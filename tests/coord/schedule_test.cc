@@ -238,6 +238,11 @@ class World {
       std::visit([&](const auto& a) { act(a); }, action);
     }
     REQUIRE(coordinator_.generation() >= before);
+    while (!own_.empty()) {
+      const Event next = std::move(own_.front());
+      own_.pop_front();
+      tell(next);
+    }
     for (const NodeId id : gone_) nodes_.erase(id);
     gone_.clear();
   }
@@ -268,6 +273,14 @@ class World {
     REQUIRE(step >= written_);  // never older than the last one announced
     written_ = step;
   }
+  void act(const action::Record& a) {
+    if (rng_.below(8) == 0) {
+      own_.push_back(event::NotRecorded{a.generation, "disk full"});
+    } else {
+      recorded_ = a.generation;
+      own_.push_back(event::Recorded{a.generation});
+    }
+  }
   void act(const action::Live&) {}
   void act(const action::Append&) {}
   void act(const action::Finish& a) {
@@ -280,6 +293,7 @@ class World {
 
   void check(NodeId id, const Start& start) {
     REQUIRE(start.generation == coordinator_.generation());
+    REQUIRE(start.generation == recorded_);
     REQUIRE(paused_.contains(id));
     REQUIRE(paused_[id].generation == start.generation);
     REQUIRE(loads_[id].generation == start.generation);  // everyone holds its shards by now
@@ -324,6 +338,8 @@ class World {
   std::map<NodeId, std::uint32_t> loaded_;
   std::map<NodeId, std::int64_t> served_;
   std::deque<event::Written> writes_;
+  std::deque<Event> own_;  // what the server tells of what it was asked to do
+  std::uint32_t recorded_ = 0;
   std::uint64_t arrived_ = 0;
   std::uint32_t signals_ = 0;
   std::int64_t kept_, written_;

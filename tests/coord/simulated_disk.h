@@ -3,6 +3,7 @@
 // there when the power fails, and the ledger.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -72,6 +73,10 @@ class SimulatedDisk {
 
   std::uint32_t generation = 0;  // of run.json
   std::vector<Group> ledger;
+  // What a coordinator that starts goes on above.
+  std::uint32_t newest_generation() const {
+    return std::max(generation, ledger.empty() ? 0 : ledger.back().generation);
+  }
 
  private:
   struct File {

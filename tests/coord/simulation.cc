@@ -52,7 +52,7 @@ void Simulation::start_coordinator() {
   ++starts_;
   finished_.reset();
   const bool anew = scenario_.planted == Planted::generation_begins_anew;
-  plan_.generation = std::max(1U, disk_.generation + (anew ? 0 : 1));
+  plan_.generation = std::max(1U, disk_.newest_generation() + (anew ? 0 : 1));
   kept_ = disk_.newest();
   if (announced_ > 0 && (!kept_ || kept_->step() < announced_)) breach("the newest checkpoint is older than the one announced");
   plan_.kept_step = kept_ ? kept_->step() : -1;
@@ -69,6 +69,7 @@ void Simulation::coordinator_dies(const char* how) {
   held_.clear();
   events_.clear();
   writes_.clear();
+  owed_.clear();
   farewell_.clear();
   for (const auto& [id, process] : std::exchange(peers_, {})) {
     const auto found = nodes_.find(process);
@@ -227,12 +228,30 @@ void Simulation::act(const action::Announce& a) {
     check_checkpoint(a.json["step"].get<std::int64_t>());
   } else if (event == "group") {
     ++tally_.generations;
-    disk_.ledger.push_back({a.json["generation"].get<std::uint32_t>(), a.json["step"].get<std::int64_t>()});
-    disk_.generation = disk_.ledger.back().generation;
+    owed_.push_back({a.json["generation"].get<std::uint32_t>(), a.json["step"].get<std::int64_t>()});
+    if (!disk_full_) write_owed();
     note(a.json.dump());
   } else if (event == "lost") {
     note(a.json.dump());
   }
+}
+
+void Simulation::write_owed() {
+  disk_.ledger.insert(disk_.ledger.end(), owed_.begin(), owed_.end());
+  owed_.clear();
+}
+
+void Simulation::act(const action::Record& a) {
+  if (disk_full_ && scenario_.planted != Planted::started_unrecorded) {
+    ++tally_.unrecorded;
+    tell(event::NotRecorded{a.generation, "disk full"});
+    return;
+  }
+  if (!disk_full_) {
+    write_owed();
+    disk_.generation = a.generation;
+  }
+  tell(event::Recorded{a.generation});
 }
 
 void Simulation::act(const action::Finish& a) {

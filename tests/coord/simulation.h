@@ -33,6 +33,7 @@ enum class Planted {
   rename_without_fsync,      // of a checkpoint
   generation_begins_anew,    // a coordinator that is started again goes on with the generation that was last
   announced_before_written,  // a checkpoint, when its writing begins
+  started_unrecorded,        // a generation begins, though the disk had no room for it
   step_kept_after_break,     // held apart: a node that has lost its group still shows its step
   mirrored_too_early,        // a mirror counts before the parts of all others are in it
 };
@@ -46,7 +47,7 @@ struct Scenario {
 // What a run met with.
 struct Tally {
   int faults = 0, starts = 0, generations = 0, checkpoints = 0, steps_applied = 0, doubled = 0, stale = 0;
-  int mirrors = 0, fell_back = 0;
+  int mirrors = 0, fell_back = 0, unrecorded = 0;
   std::uint64_t events = 0;
 };
 
@@ -112,6 +113,7 @@ class Simulation {
   void act(const coord::action::Serve& a);
   void act(const coord::action::Write& a);
   void act(const coord::action::Announce& a);
+  void act(const coord::action::Record& a);
   void act(const coord::action::Append&) {}
   void act(const coord::action::Live&) {}
   void act(const coord::action::Finish& a);
@@ -190,9 +192,11 @@ class Simulation {
   coord::NodeId last_id_ = 0;
   std::optional<SimulatedState> kept_, arrived_;
   std::deque<std::pair<SimulatedState, coord::StateReason>> writes_;
+  std::vector<SimulatedDisk::Group> owed_;  // lines of the ledger that found no room
 
   SimulatedDisk disk_;
   bool disk_full_ = false;
+  void write_owed();
   std::int64_t calm_from_ = 0;  // nothing is disturbed any more
 
   // What was seen.

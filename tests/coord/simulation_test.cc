@@ -49,15 +49,18 @@ TEST_CASE("simulation: nodes, coordinator, network and disk fail at random, and 
     sum.stale += tally.stale;
     sum.mirrors += tally.mirrors;
     sum.fell_back += tally.fell_back;
+    sum.unrecorded += tally.unrecorded;
     sum.events += tally.events;
   }
   MESSAGE(sum.events << " events, " << sum.faults << " faults, " << sum.starts << " starts, " << sum.generations
                      << " generations, " << sum.checkpoints << " checkpoints, " << sum.steps_applied
                      << " steps applied, " << sum.doubled << " doubled, " << sum.stale << " of another generation, "
-                     << sum.mirrors << " mirrors, " << sum.fell_back << " gone back to");
+                     << sum.mirrors << " mirrors, " << sum.fell_back << " gone back to, "
+                     << sum.unrecorded << " generations that found no room");
   CHECK(sum.stale > static_cast<int>(runs / 20));  // what must not count did come
   CHECK(sum.doubled > static_cast<int>(runs));
   CHECK(sum.fell_back > static_cast<int>(runs / 4));
+  CHECK(sum.unrecorded > static_cast<int>(runs / 20));
 }
 
 TEST_CASE("simulation: one seed is one run") {
@@ -72,6 +75,7 @@ TEST_CASE("simulation: a dropped generation check, a double count, a rename with
   CHECK(first_breach(1, 300, Planted::double_count).find("counts 2 times") != std::string::npos);
   CHECK(first_breach(1, 300, Planted::rename_without_fsync).find("older than the one announced") != std::string::npos);
   CHECK(first_breach(1, 300, Planted::generation_begins_anew).find("generation") != std::string::npos);
+  CHECK(first_breach(1, 2000, Planted::started_unrecorded).find("generation") != std::string::npos);
   CHECK(first_breach(1, 300, Planted::announced_before_written).find("announced") != std::string::npos);
   CHECK(first_breach(1, 300, Planted::step_kept_after_break) != "");
   CHECK(first_breach(1, 300, Planted::mirrored_too_early).find("parts that were with others") != std::string::npos);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "transcript.h"
 
+#include <deque>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -249,11 +250,13 @@ std::string line_of(const Action& action) {
   if (const auto* finish = std::get_if<action::Finish>(&action)) {
     return fmt::format("finish {}{}{}", finish->code, finish->text.empty() ? "" : " ", finish->text);
   }
+  if (const auto* record = std::get_if<action::Record>(&action)) return fmt::format("record gen {}", record->generation);
   return "announce " + dump_line(std::get<action::Announce>(action).json);
 }
 
 std::string play(const Plan& plan, const std::string& script) {
   std::int64_t now = 0;
+  bool disk_full = false;
   Coordinator coordinator(plan, now);
   std::string out;
   std::istringstream lines(script);
@@ -261,13 +264,27 @@ std::string play(const Plan& plan, const std::string& script) {
     if (line.starts_with("> ")) continue;
     out += line + "\n";
     if (line.empty() || line[0] == '#') continue;
+    if (line.starts_with("disk ")) {
+      disk_full = line == "disk full";
+      continue;
+    }
     Event event = event::Tick{};
     if (line.starts_with("at ")) {
       now = static_cast<std::int64_t>(std::stod(line.substr(3)) * 1e9);
     } else {
       event = event_of(line);
     }
-    for (const Action& action : coordinator.on(now, event)) out += "> " + line_of(action) + "\n";
+    for (std::deque<Event> events{event}; !events.empty(); events.pop_front()) {
+      for (const Action& action : coordinator.on(now, events.front())) {
+        const auto* record = std::get_if<action::Record>(&action);
+        if (record != nullptr && !disk_full) {
+          events.push_back(event::Recorded{record->generation});
+          continue;
+        }
+        if (record != nullptr) events.push_back(event::NotRecorded{record->generation, "no room"});
+        out += "> " + line_of(action) + "\n";
+      }
+    }
   }
   return out;
 }

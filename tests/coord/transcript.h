@@ -10,8 +10,11 @@
 //   stop CODE                       checkpoint                      beat NODE [PROGRESS]
 //   updates NODE gen G from A to B
 //   loaded NODE gen G               data-failed CODE TEXT
+//   disk full                       disk free
 //   coming NODE                     (a part of its state, or a wish for a part of a file)
 //   at SECONDS                      (the clock moves on, and ticks)
+//
+// A generation is recorded at once, which needs no line, unless the disk is full.
 #pragma once
 
 #include <string>

@@ -68,6 +68,18 @@ Json ledger_checkpoint(std::uint64_t step, std::span<const float> parameters) {
   return line;
 }
 
+std::uint32_t newest_generation(const fs::path& ledger) try {
+  std::uint32_t newest = 0;
+  for (const checkpoint::LedgerLine& line : checkpoint::read_ledger(ledger)) {
+    const JsonObject entry(line.entry, ledger.string());
+    if (entry.text("event") != "group") continue;
+    newest = std::max(newest, static_cast<std::uint32_t>(entry.count("generation", UINT32_MAX / 2)));
+  }
+  return newest;
+} catch (const Error&) {
+  return 0;
+}
+
 std::optional<Json> ledger_entry(const Json& event, const coord::Coordinator& now) {
   const std::string name = event.at("event").get<std::string>();
   Json line = line_of(name.c_str());

@@ -17,6 +17,8 @@ void begin_ledger(checkpoint::Ledger& ledger, const Options& options, const trai
                   const coord::ServerSettings& settings);
 // Before a checkpoint is written.
 Json ledger_checkpoint(std::uint64_t step, std::span<const float> parameters);
+// Of the groups that the ledger tells of; 0: none. What is damaged is the audit's affair.
+std::uint32_t newest_generation(const fs::path& ledger);
 // Of what was announced, if it belongs there; `now` knows the group.
 std::optional<Json> ledger_entry(const Json& event, const coord::Coordinator& now);
 

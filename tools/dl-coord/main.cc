@@ -107,13 +107,13 @@ Exit run_training(Options o, const Log& log) {
     part([&] { run.append_metrics(event); });
     part([&] {
       if (auto line = ledger_entry(event, now)) run.ledger().append(std::move(*line));
-      if (event.at("event") == "group") run.begin_generation(event.at("generation").get<std::uint32_t>());
       if (event.at("event") == "done") run.finish(event);
     });
     part([&] { if (updates && event.at("event") == "group") updates->go_on_from(event.at("step").get<std::uint64_t>()); });
     part([&] { display.event(event); });
     if (failure) throw *failure;
   };
+  settings.record = [&](std::uint32_t generation) { run.begin_generation(generation); };
   settings.live = [&](const coord::Progress& progress) { display.live(progress); };
   settings.status = [&](const Json& status) { run.write_status(status); };
   settings.write = [&](const coord::State& state, coord::StateReason reason, const std::string& arithmetic) {

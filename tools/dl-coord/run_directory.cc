@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "ledger.h"
 
 namespace dl::tool {
 
@@ -168,6 +170,8 @@ Exit rekey(const fs::path& run, const Log& log) {
 
 void RunDirectory::begin(const std::string& address) {
   done_ = Json();  // it goes on
+  // Who was killed between the two has told the ledger of a group that run.json does not know.
+  if (begun_before_) generation_ = std::max(generation_, newest_generation(path_ / "ledger"));
   ledger_.emplace(path_ / "ledger");
   write_run();
   write_file(path_ / "address", address + "\n");

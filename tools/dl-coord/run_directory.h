@@ -41,8 +41,9 @@ class RunDirectory {
   // The `done` event of a run that is complete under these options.
   std::optional<Json> done() const;
 
-  // Of the newest group that trained, over all starts; 0: none yet.
+  // From begin() on: of the newest group that was announced, over all starts; 0: none yet.
   std::uint32_t generation() const { return generation_; }
+  // It is on the disk when this returns; 73 or 74 where it cannot be. What the ledger has to say of it is there before.
   void begin_generation(std::uint32_t generation);
 
   // Made where it is missing. 77 where others may read it.
