@@ -388,7 +388,9 @@ class Node {
       comm::MeshGroup members{
           .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};
       for (const coord::Member& m : start.members) members.members.push_back({m.host.str(), m.port});
-      auto end = mesh_->connect(members, plan, kMeshPatience);
+      comm::TcpTuning tuning;
+      tuning.collective = comm::parse_collective(work_->config.collective);
+      auto end = mesh_->connect(members, plan, kMeshPatience, tuning);
       log_.debug("generation {}: rank {} of {}, {}", group.generation, group.rank, group.size,
                  end->transport());
       return end;

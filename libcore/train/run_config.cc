@@ -64,6 +64,7 @@ Json RunConfig::to_json() const {
             {"steps", steps},
             {"mode", mode},
             {"agreement", agreement.to_json()},
+            {"collective", collective},
             {"arithmetic", arithmetic},
             {"optimizer", json_of(optimizer)},
             {"schedule", json_of(schedule)},
@@ -96,6 +97,7 @@ RunConfig RunConfig::from_json(const Json& json, const std::string& what) {
                    .agreement = o.has("agreement")
                                     ? AgreementSpec::from_json(o.get("agreement"), what + ": agreement")
                                     : AgreementSpec{},
+                   .collective = o.has("collective") ? o.text("collective") : "auto",
                    .arithmetic = o.text("arithmetic"),
                    .optimizer = optimizer_of(o.object("optimizer")),
                    .schedule = schedule_of(o.object("schedule")),

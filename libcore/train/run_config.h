@@ -26,6 +26,8 @@ struct RunConfig {
   std::uint64_t steps = 0;      // 0: `epochs` decides
   std::string mode = "sync";    // or async, local, pipeline, tensor
   AgreementSpec agreement;
+  // How sums over TCP go: auto, direct, doubling, tree (comm/collective.h). No bit depends on it.
+  std::string collective = "auto";
   std::string arithmetic = "defined";  // or "openblas"
   optim::OptimizerSpec optimizer;
   optim::ScheduleSpec schedule;        // `total` is filled in from epochs or steps

@@ -24,6 +24,23 @@ for nodes in 2 3 4; do
   fact "$nodes nodes: the same bits" same "$(train "n$nodes" --spawn $nodes)" "$wanted"
 done
 fact "three nodes, told to use TCP: the same bits" same "$(train tcp --spawn 3 --transport tcp)" "$wanted"
+for collective in direct doubling tree auto; do
+  for nodes in 2 3 4; do
+    fact "$nodes nodes over TCP, --collective $collective: the same bits" \
+      same "$(train "$collective$nodes" --spawn $nodes --transport tcp --collective $collective)" "$wanted"
+  done
+done
+said() {  # said NODES: how often dl-coord says that sums cannot go by doubling
+  dl-coord --data shards --model "$model" $options --epochs 1 -o "said$1" --spawn "$1" --collective doubling \
+    2>&1 >/dev/null | grep -c 'sums over TCP go direct'
+}
+fact "doubling cannot be on three nodes, which is said once" same "$(said 3)" 1
+fact "it can on four, and nothing is said" same "$(said 4)" 0
+changed() {
+  train changed --spawn 2 --transport tcp --collective doubling --epochs 3 >/dev/null &&
+    train changed --spawn 3 --transport tcp --collective tree
+}
+fact "another collective in the middle of a run: the same bits" same "$(changed)" "$wanted"
 fact "two threads: the same bits" same "$(train t2 --spawn 1 --threads 2)" "$wanted"
 fact "three nodes of two threads, balanced: the same bits" \
   same "$(train t2n3 --spawn 3 --threads 2 --assign balanced)" "$wanted"

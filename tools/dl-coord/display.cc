@@ -133,6 +133,7 @@ void Display::tell(const Json& event) {
     log_.info("generation {} goes on from step {} with {} node{}, {} {}", text_of(event, "generation"),
               text_of(event, "step"), nodes, nodes == 1 ? "" : "s", blocks ? "blocks" : "shards",
               shares_of(event.at(blocks ? "blocks" : "owner"), nodes));
+    check_collective(event.at(blocks ? "blocks" : "owner"), nodes);
     if (event.contains("stages")) log_.info("{}", stages_of(event));
     if (blocks) log_.info("all shards on every node; predicted {}", predicted(event));
   } else if (name == "moving") {
@@ -164,6 +165,20 @@ void Display::tell(const Json& event) {
   } else if (name == "done") {
     log_.info("done: {} steps", text_of(event, "steps"));
   }
+}
+
+// Nodes find out by themselves; here it is said, once.
+void Display::check_collective(const Json& owner, std::uint32_t ranks) {
+  if (!run_.collective || ranks < 2 || goes_direct_) return;
+  std::vector<std::vector<std::uint32_t>> held(ranks);
+  for (std::uint32_t s = 0; s < owner.size(); ++s) held.at(owner[s].get<std::uint32_t>()).push_back(s);
+  const auto shards = static_cast<std::uint32_t>(owner.size());
+  std::vector<std::vector<ShardRange>> parts;
+  for (const auto& own : held) parts.push_back(maximal_subtrees(shards, own));
+  if (possible(*run_.collective, shards, parts)) return;
+  goes_direct_ = true;
+  log_.warning("--collective {0}: sums over TCP go direct, since {1} nodes that hold {2} cannot go by {0}",
+               name_of(*run_.collective), ranks, shares_of(owner, ranks));
 }
 
 // Told even where -q leaves nothing but errors.

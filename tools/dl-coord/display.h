@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "comm/collective.h"
 #include "coord/messages.h"
 
 namespace dl::tool {
@@ -17,6 +19,7 @@ class Display {
     std::uint64_t total_steps = 0;
     std::uint64_t steps_per_epoch = 1;
     std::uint64_t epochs = 0;  // 0: the run is measured in steps
+    std::optional<comm::Collective> collective = std::nullopt;  // that sums are to go by
   };
   // With `json`, every event is a line on standard output; without, the last one is a table.
   Display(const Log& log, bool json, Run run);
@@ -32,6 +35,7 @@ class Display {
   void tell(const Json& event);
   void erase();
   void alarm(const std::string& text) const;
+  void check_collective(const Json& owner, std::uint32_t ranks);
   std::string line_of(const coord::Progress& progress, double rate) const;
 
   const Log& log_;
@@ -42,6 +46,7 @@ class Display {
   std::int64_t shown_ns_ = 0;
   coord::Progress base_;  // where the rate is measured from
   double rate_ = 0;
+  bool goes_direct_ = false;    // said that the collective does not fit
   std::uint64_t refusals_ = 0;  // of steps; many of them are worth few lines
   Json nodes_ = Json::array();  // where their time went
 };

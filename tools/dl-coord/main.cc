@@ -51,8 +51,8 @@ Exit run_training(Options o, const Log& log) {
     run.use_data(o.config);
   }
   Display display(log, o.json,
-                  {o.config.schedule.total,
-                   data::steps_per_epoch(o.manifest.training_samples(), o.config.batch), o.config.epochs});
+                  {o.config.schedule.total, data::steps_per_epoch(o.manifest.training_samples(), o.config.batch),
+                   o.config.epochs, wished_collective(o.config)});
   if (const auto done = run.done()) {
     log.info("{}: complete; --epochs or --steps can make it longer", run.path().string());
     display.event(*done);

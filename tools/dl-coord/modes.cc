@@ -72,6 +72,7 @@ void add_mode_options(cli::Table& table) {
       .option("local-steps", "H", "local: steps of a shard between two averages", "8")
       .option("outer-lr", "F", "local: of the step to the new average", "1")
       .option("outer-momentum", "F", "local: of that step", "0")
+      .option("collective", "HOW", "of sums over TCP: auto, direct, doubling or tree; the bits are the same", "auto")
       .option("stages", "K", "pipeline: of the layers [as many as nodes and layers allow]")
       .option("blocks", "B", "tensor: of the hidden units between two layers", "8")
       .option("mirror", "N", "steps between copies in every node's memory of what one node alone holds [none]");
@@ -107,6 +108,7 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   if (config.on_nan != "stop" && ((config.mode != "sync" && config.mode != "local") || train::compresses(config))) {
     fail(Exit::usage, "--on-nan {}: modes sync and local know it, without --compress", config.on_nan);
   }
+  config.collective = given.choice("collective", {"auto", "direct", "doubling", "tree"});
   spec.local_steps = given.count("local-steps", 1, 1'000'000);
   spec.outer_lr = given.positive("outer-lr", 100);
   spec.outer_momentum = given.number("outer-momentum", 0, 1);
