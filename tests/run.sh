@@ -16,7 +16,7 @@ esac
 
 # Beside the compiler: doctest; mandoc lints the pages; pgrep and pkill find nodes to kill; numpy reads
 # checkpoints as a stranger would.
-share/install-packages.sh doctest-dev mandoc procps python3-numpy || exit
+share/install-packages.sh doctest-dev mandoc openssl procps python3-numpy || exit
 passed=0 failed=0 skipped=0 wanted=
 
 # build DIR OPTION...: what meson and the compiler say is shown only where they fail

@@ -35,11 +35,11 @@ constexpr std::uint32_t kHelloBytes = 256;
 
 // All of it on the loop.
 struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
-  State(net::Loop& its_loop, Transport its_transport, std::shared_ptr<const net::Key> its_key,
+  State(net::Loop& its_loop, Transport its_transport, std::shared_ptr<const net::Credentials> shown,
         std::string its_place)
       : loop(its_loop),
         transport(its_transport),
-        key(std::move(its_key)),
+        credentials(std::move(shown)),
         place(std::move(its_place)) {}
 
   struct Waiting {
@@ -195,7 +195,7 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
                                             self->dialled[rank].reason = reason;
                                           }
                                         }},
-                      key);
+                      credentials);
   }
 
   void say_hello(std::uint32_t rank, std::shared_ptr<Connection> connection) {
@@ -276,7 +276,7 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
 
   net::Loop& loop;
   const Transport transport;
-  const std::shared_ptr<const net::Key> key;
+  const std::shared_ptr<const net::Credentials> credentials;
   const std::string place;
   std::unique_ptr<net::Listener> listener;
   std::optional<net::UnixDoor> door;
@@ -296,7 +296,7 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
 
 Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport, net::Guard guard,
            const std::string& place)
-    : state_(std::make_shared<State>(loop, transport, guard.key, place)) {
+    : state_(std::make_shared<State>(loop, transport, guard.credentials, place)) {
   loop.call([&] {
     flush_denormals();  // the loop's thread adds
     state_->listener = std::make_unique<net::Listener>(

@@ -61,9 +61,9 @@ struct TcpTuning {
 class Mesh {
  public:
   // Listens; fails with 73. `tcp`: no shared memory and no Unix socket with anybody. Every TCP connection
-  // is secured by the guard's key: who has it is a peer, before a greeting is read, memory offered or a
-  // Unix socket named. Without one connections are plain. Nodes of another `place` count as being on
-  // other hosts.
+  // is secured by the guard's credentials: who has the key, or a certificate that is good, is a peer, before
+  // a greeting is read, memory offered or a Unix socket named. Without them connections are plain. Nodes of
+  // another `place` count as being on other hosts.
   Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic,
        net::Guard guard = {}, const std::string& place = {});
   ~Mesh();

@@ -43,10 +43,10 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
                   const auto self = weak.lock();
                   if (!self) return;
                   self->lost(Exit::denied,
-                             fmt::format("the coordinator at {} and the key in {} do not belong together: {}",
-                                         self->settings.coordinator, self->settings.key_name, reason));
+                             fmt::format("the coordinator at {} and {} do not belong together: {}",
+                                         self->settings.coordinator, self->settings.credentials_name, reason));
                 }},
-        settings.key);
+        settings.credentials);
   }
 
   void connected(std::shared_ptr<net::Connection> made) {

@@ -27,7 +27,7 @@
 
 #include "coord/mailbox.h"
 #include "coord/messages.h"
-#include "net/key.h"
+#include "net/credentials.h"
 
 namespace dl::net {
 class Loop;
@@ -37,8 +37,8 @@ namespace dl::coord {
 
 struct ClientSettings {
   std::string coordinator;     // "host:port"
-  std::shared_ptr<const net::Key> key;  // of the run; without one the conversation is plain
-  std::string key_name;        // the key's file, for messages
+  std::shared_ptr<const net::Credentials> credentials;  // without them the conversation is plain
+  std::string credentials_name;  // for messages: "the key in FILE"
   double wait_seconds = 60;    // how long to try to reach it
   Hello hello;                 // said as soon as the connection stands
   // Reported with each heartbeat; the training thread lets it grow while work goes on.

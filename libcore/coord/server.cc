@@ -18,12 +18,14 @@ constexpr std::uint32_t kMostHelloBytes = 1024;
 constexpr net::Milliseconds kLastWords(2000);            // for nodes to hear them
 constexpr net::Milliseconds kChildrenLeave(4000);        // then they are killed
 
-// What a node without a key, of whatever age, reads.
-Bytes no_key() {
+// What a node that speaks without TLS, of whatever age, reads.
+Bytes plain_answer(const net::Credentials* credentials) {
+  const bool by_certificate = credentials != nullptr && credentials->kind() == net::Credentials::Kind::certificate;
   Refuse refuse;
   refuse.code = static_cast<std::uint32_t>(Exit::denied);
   refuse.text = decltype(refuse.text)::cut(
-      "this run has a key: copy the file `key` from its directory, and start dl-node with --key FILE");
+      by_certificate ? "this run wants certificates: start dl-node with --tls-cert, --tls-key and --tls-ca"
+                     : "this run has a key: copy the file `key` from its directory, and start dl-node with --key FILE");
   return net::encode_frame({.type = Refuse::type}, net::encode(refuse));
 }
 
@@ -35,11 +37,11 @@ std::string signal_name(int number) {
 }  // namespace
 
 Server::Server(net::Loop& loop, const net::Address& listen, const Log& log,
-               std::shared_ptr<const net::Key> key)
+               std::shared_ptr<const net::Credentials> credentials)
     : loop_(loop), log_(log), tick_(loop), beat_(loop), patience_(loop),
       listener_(loop, listen,
                 [this](std::shared_ptr<net::Connection> made) { accept(std::move(made)); },
-                net::Guard{std::move(key), no_key(),
+                net::Guard{credentials, plain_answer(credentials.get()),
                            [this](const std::string& who, const std::string& reason) {
                              stranger(who, reason);
                            }}) {

@@ -46,9 +46,10 @@ struct Ended {
 class Server {
  public:
   // Listens at once (73 where it cannot), so that children may be started before slow work. `loop`
-  // must not run yet. Nodes have to show the key before anything else; without one, anybody comes in.
+  // must not run yet. Nodes have to show the key, or a certificate, before anything else; without
+  // credentials, anybody comes in.
   Server(net::Loop& loop, const net::Address& listen, const Log& log,
-         std::shared_ptr<const net::Key> key = {});
+         std::shared_ptr<const net::Credentials> credentials = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -17,9 +17,9 @@ constexpr Milliseconds kFirstPause(10), kLongestPause(500);
 
 struct Dial::State : std::enable_shared_from_this<Dial::State> {
   State(Loop& its_loop, Address to, Milliseconds patience, Events calls,
-        std::shared_ptr<const Key> its_key)
+        std::shared_ptr<const Credentials> shown)
       : loop(its_loop),
-        key(std::move(its_key)),
+        credentials(std::move(shown)),
         address(std::move(to)),
         deadline_ns(monotonic_ns() + patience.count() * 1'000'000),
         events(std::move(calls)),
@@ -88,11 +88,11 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
       return;
     }
     const std::string peer = to_string(address_of(to));
-    if (!key) {
+    if (!credentials) {
       hand_over(make_stream(std::move(socket)), peer);
       return;
     }
-    tls = std::make_shared<Tls>(std::move(socket), key, Tls::Side::client);
+    tls = std::make_shared<Tls>(std::move(socket), credentials, Tls::Side::client);
     tls->greet([weak = weak_from_this(), peer](Tls::Outcome outcome, const std::string& reason) {
       if (const auto self = weak.lock(); self && !self->over) self->greeted(outcome, reason, peer);
     });
@@ -143,7 +143,7 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
   }
 
   Loop& loop;
-  std::shared_ptr<const Key> key;
+  std::shared_ptr<const Credentials> credentials;
   std::shared_ptr<Tls> tls;  // while it greets
   Address address;
   std::int64_t deadline_ns;
@@ -157,9 +157,9 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
 };
 
 Dial::Dial(Loop& loop, Address address, Milliseconds patience, Events events,
-           std::shared_ptr<const Key> key)
+           std::shared_ptr<const Credentials> credentials)
     : state_(std::make_shared<State>(loop, std::move(address), patience, std::move(events),
-                                     std::move(key))) {
+                                     std::move(credentials))) {
   // Not from within the constructor: the callbacks may use the Dial that is being made.
   loop.post([weak = std::weak_ptr(state_)] {
     if (const auto state = weak.lock(); state && !state->over) state->begin();

@@ -8,7 +8,7 @@
 
 #include "net/address.h"
 #include "net/connection.h"
-#include "net/key.h"
+#include "net/credentials.h"
 #include "net/loop.h"
 
 namespace dl::net {
@@ -21,13 +21,13 @@ class Dial {
   struct Events {
     std::function<void(std::shared_ptr<Connection>)> connected;  // it is not open() yet
     std::function<void(const std::string& reason)> failed;       // of the last attempt
-    // The peer does not take our key, or has none. At once: trying again would not help. Where this is
-    // empty, `failed` hears it.
+    // The peer does not take our key or certificate, or we do not take its, or it has none. At once: trying
+    // again would not help. Where this is empty, `failed` hears it.
     std::function<void(const std::string& reason)> denied = {};
   };
-  // With a key, the connection is secured by it; without one it is plain.
+  // With credentials, the connection is secured by them; without, it is plain.
   Dial(Loop& loop, Address address, Milliseconds patience, Events events,
-       std::shared_ptr<const Key> key = {});
+       std::shared_ptr<const Credentials> credentials = {});
   ~Dial();
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;

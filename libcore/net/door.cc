@@ -23,14 +23,15 @@ void Door::shut() { knocking_.clear(); }
 void Door::knock(Socket socket, const std::string& peer,
                  std::function<void(std::unique_ptr<Stream>)> passed) {
   if (knocking_.size() >= kMostKnocking) {
-    refuse(knocking_.begin(), "others came before it had shown a key");
+    refuse(knocking_.begin(), fmt::format("others came before it had shown a {}", guard_.credentials->tls().noun()));
   }
   const Place who = knocking_.insert(knocking_.end(), std::make_unique<Knocking>(loop_));
   Knocking& one = **who;
   one.peer = peer;
-  one.tls = std::make_shared<Tls>(std::move(socket.tcp), guard_.key, Tls::Side::server);
+  one.tls = std::make_shared<Tls>(std::move(socket.tcp), guard_.credentials, Tls::Side::server);
   one.limit.after(guard_.patience, [this, who] {
-    refuse(who, fmt::format("no key within {:g} s", static_cast<double>(guard_.patience.count()) * 1e-3));
+    refuse(who, fmt::format("no {} within {:g} s", guard_.credentials->tls().noun(),
+                            static_cast<double>(guard_.patience.count()) * 1e-3));
   });
   one.tls->greet([this, who, passed = std::move(passed)](Tls::Outcome outcome,
                                                          const std::string& reason) {

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "net/secret_file.h"
 
 namespace dl::net {
 
@@ -47,20 +47,6 @@ int value_of(char digit) {
   return -1;
 }
 
-void check_owner(int fd, const std::string& name) {
-  struct stat facts{};
-  if (::fstat(fd, &facts) != 0) fail_errno(Exit::io, errno, name);
-  if (!S_ISREG(facts.st_mode)) fail(Exit::data, "{}: a key is a plain file", name);
-  if (facts.st_uid != ::geteuid()) {
-    fail(Exit::denied, "{}: this key belongs to another user (uid {}); use a copy of your own", name,
-         facts.st_uid);
-  }
-  if ((facts.st_mode & 077) != 0) {
-    fail(Exit::denied, "{}: others may read this key (mode {:04o}): chmod 600 {}", name,
-         facts.st_mode & 07777U, name);
-  }
-}
-
 }  // namespace
 
 std::shared_ptr<const Key> read_key(const fs::path& file, Milliseconds patience) {
@@ -70,17 +56,10 @@ std::shared_ptr<const Key> read_key(const fs::path& file, Milliseconds patience)
   while (!fs::exists(file, none) && monotonic_ns() - begin < patience.count() * 1'000'000) {
     std::this_thread::sleep_for(kLookAgain);
   }
-  const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (opened.fd < 0) {
-    fail_errno(errno == EACCES ? Exit::denied : Exit::no_input, errno, name + ": the run's key");
-  }
-  check_owner(opened.fd, name);
-  Wiped<char, kDigits + 2> text;
-  const ssize_t count = ::read(opened.fd, text.data(), text.size());
-  if (count < 0) fail_errno(Exit::io, errno, name);
-  const auto length = static_cast<std::size_t>(count);
+  const Secret read = read_secret(file, kDigits + 2, "the run's key");
+  const std::string_view text = read.text();
   Wiped<std::byte, Key::kBytes> secret;
-  bool good = length == kDigits || (length == kDigits + 1 && text[kDigits] == '\n');
+  bool good = text.size() == kDigits || (text.size() == kDigits + 1 && text[kDigits] == '\n');
   for (std::size_t i = 0; good && i < secret.size(); ++i) {
     const int high = value_of(text[2 * i]), low = value_of(text[2 * i + 1]);
     good = high >= 0 && low >= 0;

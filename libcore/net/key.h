@@ -7,26 +7,17 @@
 #include <span>
 
 #include "base/file.h"
+#include "net/credentials.h"
 #include "net/loop.h"
 
 namespace dl::net {
 
-// Whoever holds it is in. Any number of connections share one; it is wiped when the last lets it go,
-// and no message or log ever has a part of it.
-class Key {
+// Whoever holds it is in.
+class Key : public Credentials {
  public:
   static constexpr std::size_t kBytes = 32;
 
   explicit Key(std::span<const std::byte, kBytes> secret);
-  ~Key();
-  Key(const Key&) = delete;
-  Key& operator=(const Key&) = delete;
-
-  struct Tls;  // net/tls.h
-  const Tls& tls() const { return *tls_; }
-
- private:
-  std::unique_ptr<Tls> tls_;
 };
 
 // Reads a key file: 64 hexadecimal digits and the end of the line. 66 where there is none, 65 where it

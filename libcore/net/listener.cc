@@ -32,7 +32,7 @@ Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
 struct Listener::State : std::enable_shared_from_this<Listener::State> {
   State(Loop& its_loop, std::function<void(std::shared_ptr<Connection>)> to, Guard guard)
       : loop(its_loop), acceptor(loop.core().io), pause(its_loop), accepted(std::move(to)) {
-    if (guard.key) door.emplace(loop, std::move(guard));
+    if (guard.credentials) door.emplace(loop, std::move(guard));
   }
 
   Address listen(const Address& address) {

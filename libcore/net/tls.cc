@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "net/frame.h"
+#include "net/tls_words.h"
 
 namespace dl::net {
 
@@ -21,24 +22,18 @@ constexpr std::size_t kRecordHead = 5;
 constexpr std::size_t kFirstIn = 16 * 1024, kMostIn = 256 * 1024;
 constexpr std::size_t kMostOut = 256 * 1024;      // sealed at a time
 constexpr std::uint64_t kRekeyBytes = std::uint64_t{1} << 36;  // a fourth of what one AES-GCM key may seal
-constexpr int kAlertReasons = 1000;  // OpenSSL's reasons from here on are alerts that the peer sent
+constexpr std::byte kAlert{21}, kHandshake{22};   // records that a greeting may begin with
+constexpr unsigned char kTaken = 1;  // what a server says to a peer whose certificate is good
+
+// Most of those who knock without a key; OpenSSL is not troubled with them.
+bool begins_tls(ByteView said) { return (said[0] == kHandshake || said[0] == kAlert) && said[1] == std::byte{3}; }
 
 error_code system_error(int number) { return {number, boost::system::system_category()}; }
 
-std::string reason_of(unsigned long error) {
-  const int reason = ERR_GET_REASON(error);
-  if (reason == SSL_R_BINDER_DOES_NOT_VERIFY) return "it has another key";
-  if (reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM || reason == SSL_R_NO_SHARED_CIPHER) {
-    return "it shows no key";
-  }
-  const char* text = ERR_reason_error_string(error);
-  return fmt::format("it does not show the key ({})", text == nullptr ? "no reason" : text);
-}
-
 }  // namespace
 
-Tls::Tls(Tcp::socket socket, std::shared_ptr<const Key> key, Side side)
-    : socket_(std::move(socket)), key_(std::move(key)), side_(side), in_(kMostGreeting) {
+Tls::Tls(Tcp::socket socket, std::shared_ptr<const Credentials> credentials, Side side)
+    : socket_(std::move(socket)), credentials_(std::move(credentials)), side_(side), in_(kMostGreeting) {
   error_code ignored;  // a peer that is already gone shows in the first read
   socket_.non_blocking(true, ignored);
   tune(socket_);
@@ -88,11 +83,13 @@ long Tls::control(BIO* bio, int command, long /*number*/, void* /*pointer*/) {
 
 void Tls::begin() {
   const bool client = side_ == Side::client;
-  ssl_.reset(SSL_new((client ? key_->tls().client : key_->tls().server).get()));
+  const Credentials::Tls& ours = credentials_->tls();
+  ssl_.reset(SSL_new((client ? ours.client : ours.server).get()));
   BIO* bio = BIO_new(bytes_method());
   if (!ssl_ || bio == nullptr) fail(Exit::bug, "OpenSSL has no memory for a connection");
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
+  SSL_set_app_data(ssl_.get(), this);
   SSL_set_bio(ssl_.get(), bio, bio);
   client ? SSL_set_connect_state(ssl_.get()) : SSL_set_accept_state(ssl_.get());
 }
@@ -109,8 +106,8 @@ void Tls::greet(Over over) {
 // A server keeps nothing but the socket until the peer's first bytes are there.
 void Tls::greet_on() {
   while (!closed_) {
-    if (received_ >= kMostGreeting) {
-      settle(Outcome::denied, fmt::format("{} bytes, and no key among them", received_));
+    if (received_ >= most()) {
+      settle(Outcome::denied, fmt::format("{} bytes, and no {} among them", received_, credentials_->tls().noun()));
       return;
     }
     error_code error;
@@ -122,14 +119,19 @@ void Tls::greet_on() {
       return;
     }
     if (error || count == 0) {
-      settle(Outcome::gone, error ? error.message() : "it closed before it had shown a key");
+      settle(Outcome::gone, error ? error.message()
+                                   : fmt::format("it closed before it had shown a {}", credentials_->tls().noun()));
       return;
     }
     const bool first = received_ < kRecordHead;
     received_ += count;
     if (received_ < kRecordHead) continue;
     if (first && begins_frame(in_)) {
-      settle(Outcome::plain, "it speaks without a key");
+      settle(Outcome::plain, fmt::format("it speaks without a {}", credentials_->tls().noun()));
+      return;
+    }
+    if (first && !begins_tls(in_)) {
+      settle(Outcome::denied, "it speaks neither dl nor TLS");
       return;
     }
     if (!ssl_) begin();
@@ -137,25 +139,61 @@ void Tls::greet_on() {
   }
 }
 
+std::size_t Tls::most() const {
+  return credentials_->kind() == Credentials::Kind::key ? kMostGreeting : kMostCertified;
+}
+
 // One step of the handshake. False where greeting is over.
 bool Tls::shake() {
   ERR_clear_error();
-  const int result = SSL_do_handshake(ssl_.get());
+  const int result = SSL_is_init_finished(ssl_.get()) ? 1 : SSL_do_handshake(ssl_.get());
   const int want = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), result);
   const unsigned long error = ERR_peek_error();
   error_code ignored;  // shows in the next read
   flush(ignored);
   if (want == SSL_ERROR_WANT_READ) return true;
   if (want != SSL_ERROR_NONE) {
-    const int alert = ERR_GET_REASON(error) - kAlertReasons;
-    settle(Outcome::denied, alert >= 0 && alert < 256 ? "it does not take our key" : reason_of(error));
-  } else if (SSL_session_reused(ssl_.get()) != 1) {
-    settle(Outcome::denied, "it shows no key");
+    settle(Outcome::denied, refusal(error));
+  } else if (!proved(ssl_.get(), credentials_->tls())) {
+    settle(Outcome::denied, fmt::format("it shows no {}", credentials_->tls().noun()));
+  } else if (credentials_->kind() == Credentials::Kind::key) {
+    greeted_ = true;
+    settle(Outcome::passed, "");
+  } else {
+    return taken();
+  }
+  return false;
+}
+
+// In TLS 1.3 a client is through before the server has looked at its certificate. So that it says nothing
+// before, and is told why where it is not let in, the server ends the greeting with a byte. With a key there
+// is no need: a server that could answer has seen the key.
+bool Tls::taken() {
+  if (side_ == Side::server) {
+    greeted_ = true;
+    seal(reinterpret_cast<const std::byte*>(&kTaken), 1);
+    error_code error;
+    if (!flush(error) && error == asio::error::would_block) drain();
+    settle(Outcome::passed, "");
+    return false;
+  }
+  unsigned char said = 0;
+  std::size_t count = 0;
+  const int result = SSL_read_ex(ssl_.get(), &said, 1, &count);
+  if (result != 1 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return true;
+  if (result != 1) {
+    settle(Outcome::denied, refusal(ERR_peek_error()));
+  } else if (said != kTaken) {
+    settle(Outcome::denied, "it does not say that our certificate is good");
   } else {
     greeted_ = true;
     settle(Outcome::passed, "");
   }
   return false;
+}
+
+std::string Tls::refusal(unsigned long error) const {
+  return fault_.empty() ? words_for(error, credentials_->tls()) : fault_;
 }
 
 void Tls::settle(Outcome outcome, const std::string& reason) {

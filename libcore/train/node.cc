@@ -18,6 +18,7 @@
 #include "coord/client.h"
 #include "coord/fetch.h"
 #include "linalg/arithmetic.h"
+#include "net/key.h"
 #include "train/cache.h"
 #include "train/calibration.h"
 #include "train/replica.h"
@@ -42,8 +43,9 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
-std::shared_ptr<const net::Key> key_of(const NodeOptions& options) {
+std::shared_ptr<const net::Credentials> credentials_of(const NodeOptions& options) {
   if (options.insecure) return nullptr;
+  if (options.tls.given()) return net::read_certificate(options.tls, true);
   return net::read_key(options.key, net::Milliseconds(static_cast<std::int64_t>(options.wait_seconds * 1e3)));
 }
 
@@ -69,7 +71,7 @@ struct Interrupted {};
 class Node {
  public:
   Node(const NodeOptions& options, const Log& log)
-      : options_(options), log_(log), key_(key_of(options)) {
+      : options_(options), log_(log), credentials_(credentials_of(options)) {
     loop_.start();
     mesh_.emplace(loop_, net::Address{"", 0}, options.transport, guard());
     loop_.call([this] {
@@ -104,7 +106,7 @@ class Node {
  private:
   // On the I/O thread. Strangers at the port are worth a line, many of them few.
   net::Guard guard() {
-    return {key_, {}, [this](const std::string& who, const std::string& reason) {
+    return {credentials_, {}, [this](const std::string& who, const std::string& reason) {
               if (std::has_single_bit(++strangers_)) {
                 log_.warning("{} is no node of this run: {} ({} such so far)", who, reason, strangers_);
               }
@@ -121,8 +123,9 @@ class Node {
     hello.kernel = linalg::choose(options_.kernel, "defined").kernel_name();
     hello.mesh_port = mesh_->port();
     return {.coordinator = options_.coordinator,
-            .key = key_,
-            .key_name = options_.key,
+            .credentials = credentials_,
+            .credentials_name = options_.tls.given() ? "the certificate in " + options_.tls.certificate
+                                                     : "the key in " + options_.key,
             .wait_seconds = options_.wait_seconds,
             .hello = hello,
             .progress = &progress_,
@@ -388,6 +391,7 @@ class Node {
       comm::MeshGroup members{
           .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};
       for (const coord::Member& m : start.members) members.members.push_back({m.host.str(), m.port});
+      if (credentials_) credentials_->check();  // rather this line than peers that wait for us
       comm::TcpTuning tuning;
       tuning.collective = comm::parse_collective(work_->config.collective);
       auto end = mesh_->connect(members, plan, kMeshPatience, tuning);
@@ -413,7 +417,7 @@ class Node {
 
   const NodeOptions& options_;
   const Log& log_;
-  const std::shared_ptr<const net::Key> key_;
+  const std::shared_ptr<const net::Credentials> credentials_;
   std::uint64_t strangers_ = 0;  // the I/O thread's
   std::atomic<std::uint64_t> progress_{0};
   std::atomic<int> signal_{0};

@@ -7,13 +7,15 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "comm/mesh.h"
+#include "net/certificate.h"
 
 namespace dl::train {
 
 struct NodeOptions {
   std::string coordinator;       // HOST:PORT
   std::string key;               // the file with the run's key; waited for as the coordinator is
-  bool insecure = false;         // no key: everything in plain TCP
+  net::CertificateFiles tls;     // instead of a key, where they are given
+  bool insecure = false;         // neither: everything in plain TCP
   std::string data;              // manifest's directory on this machine; empty: the coordinator's, where
                                  // it is to be seen here
   bool fetch = false;            // without looking for the coordinator's directory

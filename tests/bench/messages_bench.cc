@@ -153,8 +153,8 @@ int run(std::string_view way, comm::Transport transport, const net::Guard& guard
 
 int main(int argc, char** argv) {
   const bool pinned = argc > 1 && std::string_view(argv[1]) == "pinned";
-  int failed = run("tcp, TLS", comm::Transport::tcp, {.key = test::key_of(1)}, pinned);
+  int failed = run("tcp, TLS", comm::Transport::tcp, {.credentials = test::key_of(1)}, pinned);
   failed += run("tcp, plain", comm::Transport::tcp, {}, pinned);
-  failed += run("auto, with a key", comm::Transport::automatic, {.key = test::key_of(1)}, pinned);
+  failed += run("auto, with a key", comm::Transport::automatic, {.credentials = test::key_of(1)}, pinned);
   return failed == 0 ? 0 : 1;
 }

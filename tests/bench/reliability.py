@@ -5,7 +5,8 @@
 usage: reliability.py BUILD detect [--count 100]      nodes killed, stopped, cut off: until they are named
        reliability.py BUILD restart [--count 20]      nodes and coordinator killed: until training goes on
        reliability.py BUILD calm [--minutes 10]       twice as many busy threads as cores: nobody is named
-       reliability.py BUILD strangers [--count 1000]  random and idle connections while a node joins
+       reliability.py BUILD strangers [--count 1000] [--pairs 7] [--seconds 5]
+                                                      random and idle connections, a node that joins, the others' steps
        reliability.py BUILD torch TORCH_TRAIN DATA    PyTorch with torchrun under the same kill and stop
 """
 import argparse
@@ -27,6 +28,8 @@ parser.add_argument("what", choices=["detect", "restart", "calm", "strangers", "
 parser.add_argument("more", nargs="*")
 parser.add_argument("--count", type=int, default=0)
 parser.add_argument("--minutes", type=float, default=10)
+parser.add_argument("--pairs", type=int, default=7)
+parser.add_argument("--seconds", type=float, default=5)
 args = parser.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
 source = os.path.dirname(os.path.dirname(here))
@@ -97,6 +100,14 @@ class Run:
             self.rest += os.read(self.coordinator.stdout.fileno(), 1 << 16)
 
     unwanted = []
+
+    def listen(self, seconds):
+        """Reads what it says, so that it need not wait for us; nobody is told."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self.coordinator.stdout], [], [], left)[0]:
+                os.read(self.coordinator.stdout.fileno(), 1 << 16)
+        self.rest = b""
 
     def end(self):
         for process in list(self.nodes.values()) + self.wires + [self.coordinator]:
@@ -227,32 +238,17 @@ def resident(pid):
             return int(line.split()[1]) / 1024
 
 
-def strangers(directory):
-    """The attackers have a core of their own, the run has another."""
-    count = args.count or 1000
-    run = Run(directory, "strangers", nodes=1, model="dense 256 relu; dense 256 relu", pinned=0)
-    run.node()
-    run.event("first_step")
-    host, port = run.address.rsplit(":", 1)
+def processor_seconds(pid):
+    """What all threads of a process have had of a processor."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as numbers:
+            total += int(numbers.read().split()[0])
+    return total / 1e9
 
-    def rate(seconds):
-        before = status(run)
-        time.sleep(seconds)
-        after = status(run)
-        return (after[1] - before[1]) / (after[0] - before[0])
 
-    def status(run):
-        while True:
-            try:
-                json_status = json.load(open(run.path + "/status.json"))
-                nodes = [n for n in json_status["nodes"] if n["rank"] == 0]
-                return nodes[0]["busy_seconds"] + nodes[0]["wait_seconds"], nodes[0]["step"]
-            except (OSError, ValueError, IndexError, KeyError):
-                time.sleep(0.01)
-
-    time.sleep(1)
-    calm_rate, memory = rate(5), resident(run.coordinator.pid)
-    attack = subprocess.Popen(["taskset", "-c", "1", sys.executable, "-c", """
+# Idle connections and random bytes first, then random bytes for as long as it lives; it says when that begins.
+ATTACK = """
 import os, socket, sys, time
 count, host, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 idle = []
@@ -263,12 +259,49 @@ for i in range(count):
         except OSError: pass
 print("sent", flush=True)
 while True:
-    for i in range(count):
-        try:
-            with socket.create_connection((host, port)) as noise: noise.sendall(os.urandom(3000))
-        except OSError: pass
-        time.sleep(0.002)
-""", str(count), host, port], stdout=subprocess.PIPE)
+    try:
+        with socket.create_connection((host, port)) as noise: noise.sendall(os.urandom(3000))
+    except OSError: pass
+    time.sleep(0.002)
+"""
+
+
+def strangers(directory):
+    """Attackers, and this script, on processor 1; coordinator and nodes on processor 0. Spells with and without
+    them in pairs, of --seconds each: steps a second, and what dl-coord itself had of processor 0 meanwhile."""
+    count = args.count or 1000
+    os.sched_setaffinity(0, {1})
+    run = Run(directory, "strangers", nodes=1, model="dense 256 relu; dense 256 relu", pinned=0)
+    first = run.node()
+    run.event("first_step")
+    host, port = run.address.rsplit(":", 1)
+
+    def status():
+        while True:
+            try:
+                with open(run.path + "/status.json") as file:
+                    node = [n for n in json.load(file)["nodes"] if n["rank"] == 0][0]
+                return node["busy_seconds"] + node["wait_seconds"], node["step"]
+            except (OSError, ValueError, IndexError, KeyError):
+                time.sleep(0.01)
+
+    def spell():
+        """Steps a second by the node's clock, the share of a processor that dl-coord had, and the node's
+        processor time for a step."""
+        run.listen(1.2)  # status.json is written once a second
+        before, coordinator, node, at = *used(), time.monotonic()
+        run.listen(args.seconds)
+        after, coordinator_after, node_after, end = *used(), time.monotonic()
+        steps = after[1] - before[1]
+        return (steps / (after[0] - before[0]), (coordinator_after - coordinator) / (end - at),
+                (node_after - node) / steps)
+
+    def used():
+        return status(), processor_seconds(run.coordinator.pid), processor_seconds(first.pid)
+
+    time.sleep(1)
+    memory = resident(run.coordinator.pid)
+    attack = subprocess.Popen([sys.executable, "-c", ATTACK, str(count), host, port], stdout=subprocess.PIPE)
     attack.stdout.readline()
     at = time.monotonic()
     node = run.node()
@@ -277,14 +310,31 @@ while True:
     joined = time.monotonic() - at
     node.kill()
     run.event("group")
-    time.sleep(1)
-    attacked_rate, attacked_memory = rate(5), resident(run.coordinator.pid)
+    calm, attacked = [], []
+    for pair in range(args.pairs):
+        for under_attack in ((False, True) if pair % 2 else (True, False)):
+            attack.send_signal(signal.SIGCONT if under_attack else signal.SIGSTOP)
+            (attacked if under_attack else calm).append(spell())
+    attacked_memory = resident(run.coordinator.pid)
     attack.kill()
-    print("%d random and %d idle connections, and %d more a second:" % (count, count, 400))
-    print("  a node joins in                  %.3f s" % joined)
-    print("  memory of dl-coord               %.1f MB before, %.1f MB under attack" % (memory, attacked_memory))
-    print("  steps a second                   %.0f before, %.0f under attack (%+.1f %%)"
-          % (calm_rate, attacked_rate, 100 * (attacked_rate / calm_rate - 1)))
+    attack.wait()
+    change = [a[0] / c[0] - 1 for c, a in zip(calm, attacked)]
+    taken = [a[1] - c[1] for c, a in zip(calm, attacked)]
+    beyond = [(1 + x) / (1 - y) - 1 for x, y in zip(change, taken)]
+    longer = [a[2] / c[2] - 1 for c, a in zip(calm, attacked)]
+
+    def percent(values):
+        return "%+.1f %% (%+.1f to %+.1f)" % tuple(100 * v for v in (statistics.median(values), min(values), max(values)))
+
+    print("%d random and %d idle connections, then about 400 random ones a second, on a processor of their own:" % (count, count))
+    print("  a node joins in                   %.3f s" % joined)
+    print("  memory of dl-coord                %.1f MB before, %.1f MB at the end" % (memory, attacked_memory))
+    print("  steps a second                    %.0f undisturbed, %.0f attacked, medians of %d pairs" % (
+        statistics.median(c[0] for c in calm), statistics.median(a[0] for a in attacked), args.pairs))
+    print("  change, pair by pair              %s" % percent(change))
+    print("  dl-coord takes more of that core  %s" % percent(taken))
+    print("  change beyond that                %s" % percent(beyond))
+    print("  a step's own processor time       %s" % percent(longer))
     run.end()
 
 

@@ -180,7 +180,7 @@ TEST_CASE("hosts: neighbours talk over Unix sockets, with equal sums and message
       problem.buckets = {{0, 100}, {100, 200'000}};
       comm::SumPlan plan = problem.plan();
       plan.message_bytes = kMost;
-      Nodes nodes = Nodes::on_hosts(hosts, {.key = secured ? test::key_of(1) : nullptr});
+      Nodes nodes = Nodes::on_hosts(hosts, {.credentials = secured ? test::key_of(1) : nullptr});
       std::vector<std::string> said(ranks), transport(ranks);
       const auto thrown = test::as_threads(ranks, [&](std::uint32_t rank) {
         const auto end = nodes.meshes[rank]->connect(nodes.group(rank), plan, kLong);
@@ -231,7 +231,7 @@ TEST_CASE("hosts: a neighbour that vanishes ends the round everywhere within a s
 
 TEST_CASE("hosts: generations come and go, aborted at any moment, and no descriptor stays") {
   const Problem problem = small(3);
-  Nodes nodes = Nodes::on_hosts("XXY", {.key = test::key_of(1)});
+  Nodes nodes = Nodes::on_hosts("XXY", {.credentials = test::key_of(1)});
   std::size_t before = 0;
   for (std::uint32_t generation = 1; generation <= 60; ++generation) {
     const bool aborted = generation % 3 == 0;

@@ -55,7 +55,7 @@ TEST_CASE("mesh: under a key sums have the same bits, and strangers get no answe
   for (const test::Way& way : test::kWays) {
     std::mutex mutex;
     std::vector<std::string> refused;
-    const net::Guard guard{.key = key_of(1), .refused = [&](const std::string&, const std::string& why) {
+    const net::Guard guard{.credentials = key_of(1), .refused = [&](const std::string&, const std::string& why) {
                              const std::lock_guard lock(mutex);
                              refused.push_back(why);
                            }};

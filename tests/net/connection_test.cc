@@ -55,7 +55,7 @@ struct Pair {
           there = std::move(c);
           if (here) ready(*this);
         },
-        net::Guard{.key = key});
+        net::Guard{.credentials = key});
     dial = std::make_unique<Dial>(loop, listener->address(), Milliseconds(5000),
                                   Dial::Events{[this, ready](std::shared_ptr<Connection> c) {
                                                  here = std::move(c);

@@ -1,135 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Who has the key is in; everybody else gets nothing.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "base/clock.h"
-#include "net/asio.h"
-#include "net/dial.h"
-#include "net/listener.h"
-#include "support/keys.h"
+#include "house.h"
 #include "relay.h"
+#include "support/keys.h"
 
 using namespace dl;
-using net::Connection;
-using net::Dial;
-using net::Listener;
-using net::Loop;
 using net::Milliseconds;
 using net::Type;
+using test::Guest;
+using test::House;
 using test::key_of;
-using test::raw_socket;
+using test::kSecret;
 using test::Relay;
-
-namespace {
-
-const std::string kSecret = "nobody else reads this sentence about the model";
-
-Bytes refusal() { return net::encode_frame({.type = Type::refuse}, as_bytes_of(std::string_view("no"))); }
-
-// A place with a key. Whoever comes in is told the secret; everything is written down.
-struct House {
-  Loop loop;
-  std::vector<std::shared_ptr<Connection>> guests;
-  std::vector<std::string> refused, heard, closed;
-  std::function<void()> changed = [] {};
-  std::optional<Listener> listener;
-  net::Timer limit{loop};
-
-  explicit House(std::shared_ptr<const net::Key> key, Milliseconds patience = Milliseconds(5000)) {
-    const auto refuse = [this](const std::string&, const std::string& reason) {
-      refused.push_back(reason);
-      changed();
-    };
-    listener.emplace(
-        loop, net::Address{"127.0.0.1", 0},
-        [this](std::shared_ptr<Connection> guest) {
-          guests.push_back(guest);
-          Connection::Events events;
-          events.message = [this](const net::Header&, ByteView payload) {
-            heard.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
-            changed();
-          };
-          events.closed = [this](const std::string& why) {
-            closed.push_back(why);
-            changed();
-          };
-          guest->open(events);
-          guest->send(Type::welcome, as_bytes_of(std::string_view(kSecret)));
-          changed();
-        },
-        net::Guard{std::move(key), refusal(), refuse, patience});
-    limit.after(Milliseconds(20'000), [] { throw std::runtime_error("the test took too long"); });
-  }
-
-  void run_until(std::function<bool()> met) {
-    changed = [this, met = std::move(met)] {
-      if (met()) loop.stop();
-    };
-    loop.core().io.restart();  // it was stopped before, maybe
-    loop.run();
-    changed = [] {};
-  }
-};
-
-// What came back until the end, to someone who sends these bytes.
-struct Stranger {
-  Stranger(House& house, const Bytes& bytes) : fd(raw_socket(house.listener->address())) {
-    REQUIRE(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
-  }
-  ~Stranger() { ::close(fd); }
-  Stranger(const Stranger&) = delete;
-  Stranger& operator=(const Stranger&) = delete;
-
-  std::string answer() const {
-    std::string all(64 * 1024, '\0');
-    std::size_t size = 0;
-    for (ssize_t count = 1; count > 0 && size < all.size();) {
-      count = ::recv(fd, all.data() + size, all.size() - size, MSG_DONTWAIT);
-      if (count > 0) size += static_cast<std::size_t>(count);
-    }
-    return all.substr(0, size);
-  }
-  const int fd;
-};
-
-// Dials with this key and says one thing.
-struct Guest {
-  Guest(House& house, const net::Address& to, std::shared_ptr<const net::Key> key)
-      : dial(house.loop, to, Milliseconds(10'000),
-             {.connected =
-                  [this, &house](std::shared_ptr<Connection> made) {
-                    connection = std::move(made);
-                    Connection::Events events;
-                    events.message = [this, &house](const net::Header& header, ByteView payload) {
-                      type = header.type;
-                      told.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
-                      house.changed();
-                    };
-                    events.closed = [this, &house](const std::string& why) {
-                      closed = why;
-                      house.changed();
-                    };
-                    connection->open(events);
-                    connection->send(Type::report, as_bytes_of(std::string_view("good evening")));
-                  },
-              .failed = [](const std::string& why) { FAIL(why); },
-              .denied =
-                  [this, &house](const std::string& why) {
-                    denied = why;
-                    house.changed();
-                  }},
-             std::move(key)) {}
-  std::shared_ptr<Connection> connection;
-  std::string told, closed, denied;
-  Type type = Type::hello;
-  Dial dial;
-};
-
-}  // namespace
+using test::Stranger;
 
 TEST_CASE("tls: who has the key is in, and nothing is to be read on the wire") {
   House house(key_of(1));

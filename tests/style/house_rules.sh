@@ -20,7 +20,7 @@ function close_file() {
 BEGIN {
   split("base 0 linalg 1 optim 1 checkpoint 1 net 1 data 2 nn 2 comm 2 coord 2 eval 3 train 4", plan)
   for (i = 1; i in plan; i += 2) row[plan[i]] = plan[i + 1]
-  see("boost/asio|boost/beast|openssl/(ssl|bio|err|crypto)", "libcore/net/", "Boost.Asio or libssl")
+  see("boost/asio|boost/beast|openssl/(ssl|bio|err|crypto|pem|x509)", "libcore/net/", "Boost.Asio or libssl")
   see("boost/serialization|boost/archive", "libcore/net/", "Boost.Serialization")
   see("cblas|openblas|dnnl|oneapi", "libcore/linalg/", "BLAS")
   see("boost/program_options", "tools/cli", "Boost.Program_options")

@@ -58,20 +58,21 @@ Exit run_training(Options o, const Log& log) {
     display.event(*done);
     return Exit::ok;
   }
-  const std::shared_ptr<const net::Key> key = o.insecure ? nullptr : run.key();
+  std::shared_ptr<const net::Credentials> credentials = o.certificate;
+  if (o.by_key()) credentials = run.key();
   net::Loop loop;
-  coord::Server server(loop, o.listen, log, key);
+  coord::Server server(loop, o.listen, log, credentials);
   if (o.spawn > 0) {
     std::vector<std::string> command = {node};
     command.insert(command.end(), o.node_words.begin(), o.node_words.end());
     std::vector<std::string> variables;
-    if (key) variables.push_back("DL_KEY_FILE=" + run.key_file().string());
+    if (o.by_key()) variables.push_back("DL_KEY_FILE=" + run.key_file().string());
     server.spawn(std::move(command), std::move(variables), o.spawn);
   }
   run.begin(net::to_string(server.address()));
   introduce(o, log);
   log.info("{}: nodes connect to {}", run.path().string(), net::to_string(server.address()));
-  if (!key) {
+  if (o.insecure) {
     log.warning("--insecure: nothing is encrypted, and whoever reaches {} can join this run",
                 net::to_string(server.address()));
   }

@@ -13,6 +13,7 @@
 #include "data/refit.h"
 #include "display.h"
 #include "modes.h"
+#include "tls_options.h"
 #include "train/compression.h"
 #include "train/init.h"
 
@@ -144,7 +145,9 @@ cli::Table option_table() {
       .option("nodes", "N", "nodes to wait for before the first step [as many as --spawn, or 1]")
       .option("spawn", "N", "local nodes to start as children", "0")
       .option("listen", "HOST:PORT", "where nodes connect; port 0: a free one", "127.0.0.1:0")
-      .flag("insecure", "no key and no encryption: whoever reaches the port is in")
+      .flag("insecure", "no key and no encryption: whoever reaches the port is in");
+  cli::add_tls_options(table);
+  table
       .option("assign", "HOW", "shards to nodes: balanced, adaptive, round-robin or random", "balanced")
       .option("deadline", "TIME", "stop in time, saved, with exit code 75: run again")
       .option("wait-lock", "TIME", "how long to wait while another dl-coord runs this run", "0s")
@@ -185,9 +188,17 @@ std::vector<std::string> node_words(const cli::Given& given, bool insecure) {
                                     given.choice("transport", {"auto", "tcp"}), "--log-format",
                                     given.choice("log-format", {"text", "json"})};
   if (insecure) words.push_back("--insecure");
+  for (std::string& word : cli::words_of(cli::read_tls_options(given))) words.push_back(std::move(word));
   if (given.flag("quiet")) words.push_back("-q");
   if (given.flag("verbose")) words.push_back("-v");
   return words;
+}
+
+// Children dial each other, so they need a certificate for both sides.
+void read_credentials(const cli::Given& given, Options& o) {
+  o.insecure = given.flag("insecure");
+  const net::CertificateFiles files = cli::read_tls_options(given);
+  if (files.given()) o.certificate = net::read_certificate(files, o.spawn > 0);
 }
 
 Options read_options(const cli::Given& given) {
@@ -235,7 +246,7 @@ Options read_options(const cli::Given& given) {
   }
   o.wait_lock_seconds = given.seconds("wait-lock");
   o.deadline_ns = deadline(given);
-  o.insecure = given.flag("insecure");
+  read_credentials(given, o);
   o.node_words = node_words(given, o.insecure);
 
   const fs::path directory = given.text("data");

@@ -13,6 +13,7 @@
 #include "coord/coordinator.h"
 #include "data/manifest.h"
 #include "net/address.h"
+#include "net/certificate.h"
 #include "train/run_config.h"
 #include "train/run_record.h"
 
@@ -41,7 +42,9 @@ struct Options {
   double hung_after_seconds = 60;
   double wait_lock_seconds = 0;
   std::int64_t deadline_ns = 0;  // monotonic: when to begin to stop; 0: never
-  bool insecure = false;  // no key
+  bool insecure = false;  // no key, and no certificate
+  std::shared_ptr<const net::Certificate> certificate;  // instead of a key; or none
+  bool by_key() const { return !insecure && !certificate; }
   std::vector<std::string> node_words;  // for spawned nodes
   bool json = false;
 };
@@ -53,6 +56,9 @@ Options read_options(const cli::Given& given);
 
 // What spawned nodes are told on their command line.
 std::vector<std::string> node_words(const cli::Given& given, bool insecure);
+
+// --insecure and --tls-*, checked as far as the files go.
+void read_credentials(const cli::Given& given, Options& options);
 
 // Makes RUN/refit/ where it is not there yet, and turns to it (--refit).
 void use_refit(Options& options, const fs::path& run, const Log& log);

@@ -8,6 +8,7 @@
 #include "coord/server.h"
 #include "data/sampler.h"
 #include "display.h"
+#include "net/key.h"
 #include "options.h"
 #include "plan.h"
 #include "train/init.h"
@@ -23,7 +24,8 @@ constexpr std::uint64_t kMostRunJson = 16 << 20;
 // Everything else is the run's.
 void check_options(const cli::Given& given) {
   static const std::set<std::string, std::less<>> known = {"replay", "data", "init", "json", "threads", "kernel",
-                                                           "quiet", "verbose", "log-format", "config"};
+                                                           "quiet", "verbose", "log-format", "config",
+                                                           "tls-cert", "tls-key", "tls-ca"};
   for (const auto& [name, value] : given.values()) {
     if (!known.contains(name)) fail(Exit::usage, "--{} says nothing to --replay: the run is taken as it was", name);
   }
@@ -114,8 +116,10 @@ Replayed read(const cli::Given& given, const Log& log) {
   o.config.mirror_every = 0;
   o.config.patience = 0;  // when the run stopped, the log says
   o.listen = {"127.0.0.1", 0};
+  o.spawn = 1;
+  read_credentials(given, o);
   std::error_code none;
-  o.insecure = !fs::exists(o.run / "key", none);
+  o.insecure = !o.certificate && !fs::exists(o.run / "key", none);
   o.node_words = node_words(given, o.insecure);
   o.json = given.flag("json");
   return out;
@@ -127,13 +131,14 @@ Exit replay(const cli::Given& given, const Log& log) {
   const Replayed run = read(given, log);
   const Options& o = run.options;
   const std::string node = find_node();
-  const std::shared_ptr<const net::Key> key = o.insecure ? nullptr : net::read_key(o.run / "key");
+  std::shared_ptr<const net::Credentials> credentials = o.certificate;
+  if (o.by_key()) credentials = net::read_key(o.run / "key");
   net::Loop loop;
-  coord::Server server(loop, o.listen, log, key);
+  coord::Server server(loop, o.listen, log, credentials);
   std::vector<std::string> command = {node};
   command.insert(command.end(), o.node_words.begin(), o.node_words.end());
   std::vector<std::string> variables;
-  if (key) variables.push_back("DL_KEY_FILE=" + fs::absolute(o.run / "key").string());
+  if (o.by_key()) variables.push_back("DL_KEY_FILE=" + fs::absolute(o.run / "key").string());
   server.spawn(std::move(command), std::move(variables), 1);
 
   const std::uint64_t per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);

@@ -5,14 +5,17 @@
 
 #include "cli.h"
 #include "net/address.h"
+#include "tls_options.h"
 #include "train/node.h"
 
 using namespace dl;
 
 namespace {
 
-// The key itself is never on a command line: anybody may read that.
-void read_key_options(const cli::Given& given, train::NodeOptions& options, const Log& log) {
+// What it shows to be let in. A key itself is never on a command line: anybody may read that.
+void read_credentials(const cli::Given& given, train::NodeOptions& options, const Log& log) {
+  options.tls = cli::read_tls_options(given);
+  if (options.tls.given()) return;
   options.insecure = given.flag("insecure");
   if (options.insecure) {
     if (given.has("key")) fail(Exit::usage, "--insecure goes without a key; give that or --key, not both");
@@ -22,8 +25,8 @@ void read_key_options(const cli::Given& given, train::NodeOptions& options, cons
   const char* variable = std::getenv("DL_KEY_FILE");
   options.key = given.has("key") ? given.text("key") : variable == nullptr ? "" : variable;
   if (options.key.empty()) {
-    fail(Exit::denied, "--key FILE is missing (or DL_KEY_FILE): the coordinator at {} lets nobody in "
-                       "without a copy of RUN/key", options.coordinator);
+    fail(Exit::denied, "--key FILE is missing (or DL_KEY_FILE, or --tls-cert, --tls-key and --tls-ca): the "
+                       "coordinator at {} lets nobody in without a copy of RUN/key or a certificate", options.coordinator);
   }
 }
 
@@ -51,12 +54,13 @@ int main(int argc, char** argv) {
       .option("transport", "HOW", "between nodes: auto (shared memory on one host), or tcp", "auto")
       .option("wait", "TIME", "how long to wait for the coordinator", "60s")
       .config_file();
+  cli::add_tls_options(table);
   return cli::run(table, argc, argv, [](const cli::Given& given, const Log& log) {
     if (!given.has("coord")) fail(Exit::usage, "--coord HOST:PORT is missing (see dl-node --help)");
     keep_freed_memory();
     train::NodeOptions options;
     options.coordinator = net::to_string(net::parse_address(given.text("coord")));
-    read_key_options(given, options, log);
+    read_credentials(given, options, log);
     options.data = given.text("data");
     options.fetch = given.flag("fetch");
     options.cache = given.text("cache");
