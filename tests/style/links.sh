@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The binaries prove the plan: dl-shard and dl-eval hold no Asio, dl-coord and dl-shard link no BLAS; all are linked
-# so that what a stranger sends does not turn into code.
-# usage: links.sh DL_SHARD DL_NODE DL_COORD DL_EVAL
+# so that what a stranger sends does not turn into code; with -Dhardened=true they are compiled so, too.
+# usage: links.sh hardened|plain DL_SHARD DL_NODE DL_COORD DL_EVAL
 set -u
+compiled=$1
+shift
 shard=$1 node=$2 coord=$3 evaluate=$4
 bad=0
 complain() { echo "$*"; bad=1; }
@@ -25,6 +27,16 @@ for tool in "$@"; do
   readelf -dW "$tool" | grep -Eq 'BIND_NOW|FLAGS_1.*NOW' || complain "$tool fills in its tables while it runs (no -z now)"
   readelf -lW "$tool" | grep GNU_STACK | grep -q 'RWE' && complain "$tool has an executable stack"
   readelf -lW "$tool" | grep LOAD | grep -q 'RWE' && complain "$tool has a segment that is writable and executable"
+done
+# What can be seen of the compiler's part: calls for a stack that was written over, calls of checked copies, and the note
+# that every jump lands where it may.
+[ "$compiled" = plain ] || for tool in "$@"; do
+  symbols=$(readelf --dyn-syms -W "$tool")
+  grep -q '__stack_chk_fail' <<<"$symbols" || complain "$tool has no guarded stacks (-fstack-protector-strong)"
+  grep -v '__stack_chk_fail' <<<"$symbols" | grep -Eq '__[a-z]+_chk' || complain "$tool has no checked copies (_FORTIFY_SOURCE)"
+  case $(uname -m) in
+    x86_64) readelf -nW "$tool" | grep -q 'IBT.*SHSTK' || complain "$tool may jump anywhere (-fcf-protection)" ;;
+  esac
 done
 [ $bad = 0 ] && echo "every tool links what the plan says"
 exit $bad
