@@ -58,10 +58,8 @@ Exit run_training(Options o, const Log& log) {
     display.event(*done);
     return Exit::ok;
   }
-  std::shared_ptr<const net::Credentials> credentials = o.certificate;
-  if (o.by_key()) credentials = run.key();
   net::Loop loop;
-  coord::Server server(loop, o.listen, log, credentials);
+  coord::Server server(loop, o.listen, log, run.credentials(o));
   if (o.spawn > 0) {
     std::vector<std::string> command = {node};
     command.insert(command.end(), o.node_words.begin(), o.node_words.end());

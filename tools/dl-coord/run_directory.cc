@@ -153,7 +153,8 @@ void RunDirectory::begin_generation(std::uint32_t generation) {
   write_run();
 }
 
-std::shared_ptr<const net::Key> RunDirectory::key() const {
+std::shared_ptr<const net::Credentials> RunDirectory::credentials(const Options& options) const {
+  if (!options.by_key()) return options.certificate;
   std::error_code none;
   if (!fs::exists(fs::symlink_status(path_ / "key", none))) net::make_key(path_ / "key");
   return net::read_key(path_ / "key");

@@ -46,8 +46,9 @@ class RunDirectory {
   // It is on the disk when this returns; 73 or 74 where it cannot be. What the ledger has to say of it is there before.
   void begin_generation(std::uint32_t generation);
 
-  // Made where it is missing. 77 where others may read it.
-  std::shared_ptr<const net::Key> key() const;
+  // What nodes have to show: a certificate where one is given; the key, made where it is missing, 77 where others may
+  // read it; none with --insecure.
+  std::shared_ptr<const net::Credentials> credentials(const Options& options) const;
   fs::path key_file() const { return fs::absolute(path_ / "key"); }
 
   void begin(const std::string& address);  // opens the ledger, writes run.json and address
