@@ -6,6 +6,20 @@
 
 namespace dl::train {
 
+namespace {
+
+constexpr std::size_t kSums = 64;
+
+double median(const std::deque<double>& of) {
+  if (of.empty()) return 0;
+  std::vector<double> sorted(of.begin(), of.end());
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+}  // namespace
+
 void RoundTimes::add(std::uint64_t steps, double seconds, double busy, double blocked,
                      std::span<const double> busy_before, double fixed) {
   if (open_) {
@@ -21,7 +35,8 @@ void RoundTimes::add(std::uint64_t steps, double seconds, double busy, double bl
     }
     waiting_ += waited;
     communicating_ += open_->blocked - waited;
-    steps_done_ += open_->steps;
+    sums_.push_back((open_->blocked - waited) / open_->steps);
+    if (sums_.size() > kSums) sums_.pop_front();
   }
   busy_ += busy;
   fixed_ += fixed;
@@ -35,7 +50,7 @@ std::optional<coord::Pace> RoundTimes::news(std::uint32_t generation, std::uint6
   pace.generation = generation;
   pace.step = step;
   pace.step_seconds = estimate->step.seconds;
-  pace.sum_seconds = communicating_ / std::max(1.0, steps_done_);
+  pace.sum_seconds = median(sums_);
   if (busy_ > 0) pace.fixed_share = fixed_ / busy_;
   for (const auto& [seconds, error] : estimate->busy) pace.ranks.push_back({seconds, error});
   return pace;

@@ -6,6 +6,7 @@
 // rank still computed, this one waited; what is left was adding and sending.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <span>
 
@@ -38,8 +39,10 @@ class RoundTimes {
   std::uint32_t rank_;
   coord::StepTimes steps_;
   std::optional<Round> open_;  // the newest, not yet taken apart
+  // What adding and sending took in a step of the newest rounds. Its median is what it takes: a rank that is held
+  // up in the middle of a sum, by the system or its ration, makes few of them as long as all others together.
+  std::deque<double> sums_;
   double busy_ = 0, waiting_ = 0, communicating_ = 0, fixed_ = 0;
-  double steps_done_ = 0;  // of rounds taken apart
 };
 
 }  // namespace dl::train
