@@ -50,7 +50,7 @@ fact "the two say that they talk over a Unix socket" test "$(grep -c ', unix and
 fact "the third one does not" sh -c 'grep -q ", tcp$" near.tcp && ! grep -q unix near.tcp'
 fact "told to use TCP, neighbours have none" sh -c '
   dl-coord -v --data shards --model "dense 32 relu" --batch 128 -o told --steps 5 --spawn 2 --transport tcp >/dev/null 2>told.log
-  grep -q "rank 0 of 2, tcp$" told.log && ! grep -q unix told.log'
+  grep -q "rank 0 of 2, tcp" told.log && ! grep -q unix told.log'
 
 # unix_names PID...: the names of abstract sockets that these processes have
 unix_names() {

@@ -5,6 +5,7 @@
 #include "data/sampler.h"
 #include "display.h"
 #include "ledger.h"
+#include "modes.h"
 #include "options.h"
 #include "plan.h"
 #include "replay.h"

@@ -125,4 +125,9 @@ void read_mode(const cli::Given& given, train::RunConfig& config) {
   }
 }
 
+std::optional<comm::Collective> wished_collective(const train::RunConfig& config) {
+  const bool parts = (config.mode == "sync" && !train::compresses(config)) || config.mode == "tensor";
+  return parts ? comm::parse_collective(config.collective) : std::nullopt;
+}
+
 }  // namespace dl::tool

@@ -2,7 +2,10 @@
 // What --mode and its companions say, as values.
 #pragma once
 
+#include <optional>
+
 #include "cli.h"
+#include "comm/collective.h"
 #include "train/run_config.h"
 
 namespace dl::tool {
@@ -16,5 +19,8 @@ void read_mode(const cli::Given& given, train::RunConfig& config);
 // Stages of the pipeline, no more than layers (64); 0: as many as can be. No part of the configuration, since
 // it cannot change a result.
 std::uint32_t read_stages(const cli::Given& given, const train::RunConfig& config);
+
+// That which the shards' sums are to go by; none where nodes choose, or add something else than parts of shards.
+std::optional<comm::Collective> wished_collective(const train::RunConfig& config);
 
 }  // namespace dl::tool

@@ -351,11 +351,6 @@ std::vector<std::pair<std::string, std::string>> named_options(const train::RunC
   return out;
 }
 
-std::optional<comm::Collective> wished_collective(const train::RunConfig& config) {
-  const bool parts = (config.mode == "sync" && !train::compresses(config)) || config.mode == "tensor";
-  return parts ? comm::parse_collective(config.collective) : std::nullopt;
-}
-
 // Beside this program; in a build tree, in the folder next to it; or in PATH.
 std::string find_node() {
   std::error_code error;

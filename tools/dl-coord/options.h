@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "cli.h"
-#include "comm/collective.h"
 #include "coord/assignment.h"
 #include "coord/coordinator.h"
 #include "data/manifest.h"
@@ -65,9 +64,6 @@ void use_refit(Options& options, const fs::path& run, const Log& log);
 
 // The configuration under the names of the options, for people and comparison.
 std::vector<std::pair<std::string, std::string>> named_options(const train::RunConfig& config);
-
-// That which the shards' sums are to go by; none where nodes choose, or add something else than parts of shards.
-std::optional<comm::Collective> wished_collective(const train::RunConfig& config);
 
 // The dl-node to spawn. 66 where there is none.
 std::string find_node();
