@@ -12,6 +12,8 @@ constexpr double kGain = 0.03;       // of a step
 constexpr double kSure = 2;          // standard errors
 constexpr double kShare = 0.05;      // of the time that moves may take
 constexpr double kMostTokens = 3;    // moves at once
+// After a move: a rationed node that was relieved has saved up, and looks fast until it has spent that.
+constexpr std::int64_t kSettleNs = 100'000'000;
 
 double sum_of(std::span<const std::uint64_t> samples) {
   double sum = 0;
@@ -87,7 +89,8 @@ double MoveBudget::tokens(std::int64_t now_ns) const {
 }
 
 bool MoveBudget::allows(std::int64_t now_ns, const Move& move, std::uint64_t steps_left) const {
-  return tokens(now_ns) >= 1 && move.gain_seconds * static_cast<double>(steps_left) > cost_seconds_;
+  const bool settled = counted_ns_ == 0 || now_ns - counted_ns_ >= kSettleNs;
+  return settled && tokens(now_ns) >= 1 && move.gain_seconds * static_cast<double>(steps_left) > cost_seconds_;
 }
 
 void MoveBudget::moved(std::int64_t now_ns) {

@@ -10,6 +10,7 @@ namespace dl::coord {
 namespace {
 
 constexpr double kShortest = 1e-3;       // seconds of an observation
+constexpr double kPeriod = 0.1;          // seconds; of a ration, where nobody has said otherwise
 constexpr std::size_t kMostKept = 256;   // so at least a quarter of a second, longer than rations last
 constexpr double kAccident = 3;          // times the mean of the others
 constexpr double kChange = 1.15;         // times what is usual
@@ -85,7 +86,27 @@ StepTimes::Time StepTimes::mean(std::size_t column) const {
   }
   const double mean = sum / count;
   const double variance = std::max(0.0, squares / count - mean * mean);
-  return {mean, std::sqrt(variance / (count - 1))};
+  return {mean, error_over_periods(column).value_or(std::sqrt(variance / (count - 1)))};
+}
+
+// None where there are too few periods to tell.
+std::optional<double> StepTimes::error_over_periods(std::size_t column) const {
+  double steps = 0, seconds = 0, passed = 0;  // of the period that is open
+  double count = 0, sum = 0, squares = 0;     // of those that are over
+  for (const Observation& o : window_) {
+    steps += o.steps;
+    seconds += o.steps * o.seconds[column];
+    passed += o.steps * o.seconds.back();
+    if (passed < kPeriod) continue;
+    const double mean = seconds / steps;
+    count += 1;
+    sum += mean;
+    squares += mean * mean;
+    steps = seconds = passed = 0;
+  }
+  if (count < kFewest) return std::nullopt;
+  const double variance = std::max(0.0, squares / count - sum / count * (sum / count));
+  return std::sqrt(variance / (count - 1));
 }
 
 std::optional<StepTimes::Estimate> StepTimes::estimate() const {

@@ -7,7 +7,9 @@
 //
 // - Observations are at least a millisecond long: shorter steps are put together. The first step of a
 //   generation is cold (new shards, new buffers) and is left out.
-// - The estimate is the mean over a window of the newest observations, and tells its standard error.
+// - The estimate is the mean over a window of the newest observations, and tells its standard error: that of the
+//   means over tenths of a second, once there are some. A rationed node stands still once in each of its periods, so
+//   its steps scatter widely, and its periods hardly (batch means: Law and Kelton, Simulation Modeling and Analysis).
 // - One observation far above all others is an accident, and is left out; a second one is the truth.
 // - When the newest observations of a rank all lie beyond what it did before, its speed has changed:
 //   what came before them is forgotten. So a change is seen after kFewest steps, however long the window;
@@ -55,6 +57,7 @@ class StepTimes {
   void look_for_a_change();
   bool beyond(std::size_t rank, std::size_t newest) const;
   Time mean(std::size_t column) const;
+  std::optional<double> error_over_periods(std::size_t column) const;
 
   bool cold_ = true;
   Observation open_;
