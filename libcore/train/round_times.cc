@@ -10,12 +10,12 @@ namespace {
 
 constexpr std::size_t kSums = 64;
 
-double median(const std::deque<double>& of) {
+double lower_decile(const std::deque<double>& of) {
   if (of.empty()) return 0;
   std::vector<double> sorted(of.begin(), of.end());
-  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
-  return *middle;
+  const auto tenth = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 10);
+  std::nth_element(sorted.begin(), tenth, sorted.end());
+  return *tenth;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ std::optional<coord::Pace> RoundTimes::news(std::uint32_t generation, std::uint6
   pace.generation = generation;
   pace.step = step;
   pace.step_seconds = estimate->step.seconds;
-  pace.sum_seconds = median(sums_);
+  pace.sum_seconds = lower_decile(sums_);
   if (busy_ > 0) pace.fixed_share = fixed_ / busy_;
   for (const auto& [seconds, error] : estimate->busy) pace.ranks.push_back({seconds, error});
   return pace;

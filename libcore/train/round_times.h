@@ -39,8 +39,8 @@ class RoundTimes {
   std::uint32_t rank_;
   coord::StepTimes steps_;
   std::optional<Round> open_;  // the newest, not yet taken apart
-  // What adding and sending took in a step of the newest rounds. Its median is what it takes: a rank that is held
-  // up in the middle of a sum, by the system or its ration, makes few of them as long as all others together.
+  // What adding and sending took in a step of the newest rounds. Its lower decile is what it takes where nobody is
+  // held up: ranks that are, in the middle of a sum, by the system or their ration, make most of them longer.
   std::deque<double> sums_;
   double busy_ = 0, waiting_ = 0, communicating_ = 0, fixed_ = 0;
 };
