@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "net/acceptor.h"
 #include "net/resolve.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -11,8 +12,6 @@
 namespace dl::net {
 
 namespace {
-
-constexpr Milliseconds kPause(50);  // before accepting again where descriptors or memory ran out
 
 Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
   Tcp::endpoint endpoint;
@@ -31,35 +30,19 @@ Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
 
 struct Listener::State : std::enable_shared_from_this<Listener::State> {
   State(Loop& its_loop, std::function<void(std::shared_ptr<Connection>)> to, Guard guard)
-      : loop(its_loop), acceptor(loop.core().io), pause(its_loop), accepted(std::move(to)) {
+      : loop(its_loop), acceptor(std::make_shared<Acceptor<Tcp>>(its_loop)), accepted(std::move(to)) {
     if (guard.credentials) door.emplace(loop, std::move(guard));
   }
 
   Address listen(const Address& address) {
     const Tcp::endpoint endpoint = own_endpoint(loop.core().io, address);
-    error_code error;
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(Tcp::acceptor::max_listen_connections, error);
-    if (error) {
-      fail(Exit::cannot_create, "cannot listen on {}: {}", to_string(address), error.message());
-    }
-    return {address.host, acceptor.local_endpoint().port()};
+    acceptor->listen(endpoint, true, to_string(address));
+    return {address.host, acceptor->endpoint().port()};
   }
 
-  void arm() {
-    acceptor.async_accept([self = shared_from_this()](error_code error, Tcp::socket socket) {
-      if (self->closed || error == asio::error::operation_aborted) return;
-      if (!error) {
-        self->take(std::move(socket));
-      } else if (error != asio::error::connection_aborted) {
-        self->pause.after(kPause, [weak = self->weak_from_this()] {
-          if (const auto held = weak.lock(); held && !held->closed) held->arm();
-        });
-        return;
-      }
-      if (!self->closed) self->arm();
+  void begin() {
+    acceptor->take_each([weak = weak_from_this()](Tcp::socket socket) {
+      if (const auto self = weak.lock()) self->take(std::move(socket));
     });
   }
 
@@ -83,15 +66,12 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
 
   void close() {
     closed = true;
-    pause.cancel();
+    acceptor->close();
     if (door) door->shut();
-    error_code ignored;
-    acceptor.close(ignored);
   }
 
   Loop& loop;
-  Tcp::acceptor acceptor;
-  Timer pause;
+  const std::shared_ptr<Acceptor<Tcp>> acceptor;
   std::function<void(std::shared_ptr<Connection>)> accepted;
   std::optional<Door> door;
   bool closed = false;
@@ -103,7 +83,7 @@ Listener::Listener(Loop& loop, const Address& address,
   loop_.call([&] {
     state_ = std::make_shared<State>(loop, std::move(accepted), std::move(guard));
     address_ = state_->listen(address);
-    state_->arm();
+    state_->begin();
   });
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "net/acceptor.h"
 #include "net/asio.h"
 #include "net/stream.h"
 
@@ -22,7 +23,6 @@ namespace dl::net {
 
 namespace {
 
-constexpr Milliseconds kPause(50);  // before accepting again where descriptors or memory ran out
 constexpr std::byte kWelcome{1};    // the door's answer to a pass
 constexpr const char* kPeerName = "unix socket";
 
@@ -74,7 +74,7 @@ void say(Unix::socket& socket, ByteView bytes) {
 
 struct UnixDoor::State : std::enable_shared_from_this<UnixDoor::State> {
   State(Loop& its_loop, Milliseconds its_patience)
-      : loop(its_loop), acceptor(its_loop.core().io), pause(its_loop), patience(its_patience) {}
+      : loop(its_loop), acceptor(std::make_shared<Acceptor<Unix>>(its_loop)), patience(its_patience) {}
 
   struct Knocking {
     Knocking(Loop& loop, Unix::socket its_socket) : socket(std::move(its_socket)), limit(loop) {}
@@ -89,25 +89,9 @@ struct UnixDoor::State : std::enable_shared_from_this<UnixDoor::State> {
   };
 
   void listen() {
-    error_code error;
-    acceptor.open(Unix(), error);
-    if (!error) acceptor.bind(endpoint_of(name), error);
-    if (!error) acceptor.listen(Unix::acceptor::max_listen_connections, error);
-    if (error) fail(Exit::cannot_create, "cannot listen on a Unix socket: {}", error.message());
-  }
-
-  void arm() {
-    acceptor.async_accept([self = shared_from_this()](error_code error, Unix::socket socket) {
-      if (self->closed || error == asio::error::operation_aborted) return;
-      if (!error) {
-        self->take(std::move(socket));
-      } else if (error != asio::error::connection_aborted) {
-        self->pause.after(kPause, [weak = self->weak_from_this()] {
-          if (const auto held = weak.lock(); held && !held->closed) held->arm();
-        });
-        return;
-      }
-      if (!self->closed) self->arm();
+    acceptor->listen(endpoint_of(name), false, "a Unix socket");
+    acceptor->take_each([weak = weak_from_this()](Unix::socket socket) {
+      if (const auto self = weak.lock()) self->take(std::move(socket));
     });
   }
 
@@ -151,29 +135,23 @@ struct UnixDoor::State : std::enable_shared_from_this<UnixDoor::State> {
   }
 
   void close() {
-    closed = true;
-    pause.cancel();
+    acceptor->close();
     knocking.clear();
     invited.clear();
-    error_code ignored;
-    acceptor.close(ignored);
   }
 
   Loop& loop;
-  Unix::acceptor acceptor;
-  Timer pause;
+  const std::shared_ptr<Acceptor<Unix>> acceptor;
   const Milliseconds patience;
   const std::string name = random_name();
   std::list<std::shared_ptr<Knocking>> knocking;  // the oldest first
   std::vector<Invited> invited;
-  bool closed = false;
 };
 
 UnixDoor::UnixDoor(Loop& loop, Milliseconds patience) : loop_(loop) {
   loop_.call([&] {
     state_ = std::make_shared<State>(loop, patience);
     state_->listen();
-    state_->arm();
   });
 }
 
