@@ -17,8 +17,6 @@
 // Bus bandwidth is 2 (n-1)/n times the vector's bytes over the time, as for a ring. A sum is post,
 // start, wait, collect with an empty record; each rank holds one shard. The median of five runs.
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,8 +34,11 @@
 #include "base/workers.h"
 #include "comm/mesh.h"
 #include "net/loop.h"
+#include "processes.h"
 
 using namespace dl;
+using bench::pin;
+using bench::processor_seconds;
 
 namespace {
 
@@ -51,30 +52,6 @@ comm::SumPlan plan_of(std::uint32_t ranks, std::uint64_t floats) {
     plan.parts_of_rank.push_back({{rank, rank + 1}});
   plan.buckets = {{0, floats}};
   return plan;
-}
-
-// This process, on one of the cores that there are.
-void pin(std::uint32_t rank) {
-  cpu_set_t allowed, one;
-  CPU_ZERO(&one);
-  ::sched_getaffinity(0, sizeof allowed, &allowed);
-  int skip = static_cast<int>(rank) % CPU_COUNT(&allowed);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
-    CPU_SET(cpu, &one);
-    break;
-  }
-  if (::sched_setaffinity(0, sizeof one, &one) != 0) fail(Exit::bug, "a core of its own is refused");
-}
-
-// Of this process, both of its threads.
-double processor_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 // This process, into a host of its own; how others reach it there.

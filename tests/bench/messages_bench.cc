@@ -8,8 +8,6 @@
 // themselves. For each: the time of a message there and one back, one at a time; and messages a second in
 // one direction, eight under way, with the processor time that both processes spend on one. pinned: each
 // process on a core of its own.
-#include <sched.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,36 +22,17 @@
 #include "base/error.h"
 #include "comm/mesh.h"
 #include "net/loop.h"
+#include "processes.h"
 #include "support/keys.h"
 
 using namespace dl;
+using bench::pin;
+using bench::processor_seconds;
 
 namespace {
 
 constexpr std::array<std::uint64_t, 5> kBytes = {64, 4096, 65536, 1 << 20, 8 << 20};
 constexpr int kUnderWay = 8;
-
-void pin(std::uint32_t rank) {
-  cpu_set_t allowed, one;
-  CPU_ZERO(&one);
-  ::sched_getaffinity(0, sizeof allowed, &allowed);
-  int skip = static_cast<int>(rank) % CPU_COUNT(&allowed);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
-    CPU_SET(cpu, &one);
-    break;
-  }
-  if (::sched_setaffinity(0, sizeof one, &one) != 0) fail(Exit::bug, "a core of its own is refused");
-}
-
-double processor_seconds() {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
 
 void send(comm::Communicator& end, const Bytes& bytes, std::size_t size) {
   const ByteView all = ByteView(bytes).first(size);

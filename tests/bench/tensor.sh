@@ -8,6 +8,7 @@
 # The hosts are network namespaces, and each node has a processor of its own, 0 or 1. Runs take turns; printed are
 # medians over the rounds: ms a step while training, and the ratio to one node, pair by pair.
 set -u
+. "$(dirname "$0")/two_hosts.sh"
 build=$(cd "$1" && pwd) data=$(cd "$2" && pwd)
 rate=${3:-100mbit} batch=${4:-256} rounds=${5:-5} units=${6:-2048} steps=${7:-64}
 for tool in dl-shard dl-coord dl-node; do PATH=$build/tools/$tool:$PATH; done
@@ -17,21 +18,11 @@ scratch=$(mktemp -d)
 down() {
   kill $(jobs -p) 2>/dev/null
   wait
-  ip netns del ${name}a 2>/dev/null
-  ip netns del ${name}b 2>/dev/null
+  no_hosts $name
   rm -rf "$scratch"
 }
 trap down EXIT
-ip netns add ${name}a && ip netns add ${name}b || exit 77
-ip -n ${name}a link add eth0 type veth peer name eth0 netns ${name}b || exit 77
-number=0
-for host in ${name}a ${name}b; do
-  number=$((number + 1))
-  ip -n $host link set lo up
-  ip -n $host addr add 10.78.0.$number/24 dev eth0
-  ip -n $host link set eth0 up
-  tc -n $host qdisc add dev eth0 root tbf rate "$rate" burst 64k latency 50ms || exit 77
-done
+two_hosts $name "$rate" 64k
 cd "$scratch" || exit 70
 dl-shard -q --format idx --labels "$data/t10k-labels-idx1-ubyte.gz" -n 8 --test 0.2 --scale minmax -o shards \
   "$data/t10k-images-idx3-ubyte.gz" >/dev/null || exit 70

@@ -9,6 +9,7 @@
 # Printed are medians over the rounds: ms a step while training, and the ratio pair by pair, TLS to plain; who begins
 # a pair changes from one to the next.
 set -u
+. "$(dirname "$0")/two_hosts.sh"
 build=$(cd "$1" && pwd) && data=$(cd "$2" && pwd) || exit 66
 rate=${3:-1gbit} rounds=${4:-7} steps=${5:-160} batches=${6:-256 1024}
 for tool in dl-shard dl-coord dl-node; do PATH=$build/tools/$tool:$PATH; done
@@ -19,23 +20,14 @@ scratch=$(mktemp -d)
 down() {
   kill $(jobs -p) 2>/dev/null
   wait
-  for host in "${name}a" "${name}b"; do ip netns del $host 2>/dev/null; done
+  no_hosts "$name"
   rm -rf "$scratch"
 }
 trap down EXIT
 trap 'exit 130' INT TERM
 if [ "$rate" != none ]; then
   listen=10.78.0.1
-  ip netns add ${name}a && ip netns add ${name}b || exit 77
-  ip -n ${name}a link add eth0 type veth peer name eth0 netns ${name}b || exit 77
-  number=0
-  for host in ${name}a ${name}b; do
-    number=$((number + 1))
-    ip -n $host link set lo up
-    ip -n $host addr add 10.78.0.$number/24 dev eth0
-    ip -n $host link set eth0 up
-    tc -n $host qdisc add dev eth0 root tbf rate "$rate" burst 256k latency 50ms || exit 77
-  done
+  two_hosts "$name" "$rate" 256k
 fi
 on() {  # on HOST COMMAND...
   local host=$1
