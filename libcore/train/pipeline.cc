@@ -322,6 +322,12 @@ void Pipeline::apply(const StepTotals& totals, double squared) {
   seat_.replica.update(factors, ranges_[stage_], gradient_.span());
 }
 
+std::vector<std::uint64_t> Pipeline::judging_shares(const Group& group, const data::Manifest& /*manifest*/) const {
+  std::vector<std::uint64_t> shares(group.size);
+  std::fill_n(shares.begin(), columns_, 1);
+  return shares;
+}
+
 void Pipeline::settle(Whole what) {
   if (stages_ == 1) return;
   if (what == Whole::leave) {

@@ -33,7 +33,8 @@ class Pipeline : public Strategy {
 
   RoundTotals round(std::uint64_t limit) override;  // one step
   void settle(Whole what) override;
-  std::uint32_t judges() override { return columns_; }
+  // The first stage's ranks, which are made whole to judge.
+  std::vector<std::uint64_t> judging_shares(const Group& group, const data::Manifest& manifest) const override;
   comm::Communicator& communicator() override { return *comm_; }
 
  private:

@@ -11,6 +11,12 @@
 
 namespace dl::train {
 
+std::vector<std::uint64_t> Strategy::judging_shares(const Group& group, const data::Manifest& manifest) const {
+  std::vector<std::uint64_t> shares(group.size);
+  for (std::size_t s = 0; s < group.owner.size(); ++s) shares[group.owner[s]] += manifest.shards.at(s).samples;
+  return shares;
+}
+
 std::unique_ptr<Strategy> make_strategy(const Seat& seat) {
   if (!seat.config.replay.empty()) return std::make_unique<Replay>(seat);
   if (seat.config.mode == "sync") return std::make_unique<Sync>(seat);

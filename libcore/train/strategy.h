@@ -76,8 +76,9 @@ class Strategy {
   // To be called by all ranks at the same point, between rounds.
   virtual void settle(Whole /*what*/) {}
 
-  // The first so many ranks judge held-out rows; the others hold none.
-  virtual std::uint32_t judges() { return communicator().size(); }
+  // How held-out rows are dealt to the ranks (train/judge.h): as the samples of their shards, since a node that is slow,
+  // or rationed, and trains little, would keep all others waiting. Who has no share lacks parameters, or has no time.
+  virtual std::vector<std::uint64_t> judging_shares(const Group& group, const data::Manifest& manifest) const;
 
   // Between rounds: for whatever all ranks do together.
   virtual comm::Communicator& communicator() = 0;

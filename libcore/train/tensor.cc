@@ -173,7 +173,14 @@ void Tensor::apply(const StepTotals& totals, double squared) {
   });
 }
 
-// Every rank judges, so parameters go to everybody then; a state that is saved goes to rank 0.
+// All have all shards; who has more blocks is faster.
+std::vector<std::uint64_t> Tensor::judging_shares(const Group& group, const data::Manifest& /*manifest*/) const {
+  std::vector<std::uint64_t> shares(group.size);
+  for (const std::uint32_t rank : group.block_owner) ++shares[rank];
+  return shares;
+}
+
+// Every rank may judge, so parameters go to everybody then; a state that is saved goes to rank 0.
 void Tensor::settle(Whole what) {
   const std::size_t vectors = what == Whole::judge ? 1 : 1 + slots_.size();
   const std::uint32_t me = seat_.group.rank;

@@ -32,6 +32,7 @@ class Tensor : public Strategy {
 
   RoundTotals round(std::uint64_t limit) override;  // one step
   void settle(Whole what) override;
+  std::vector<std::uint64_t> judging_shares(const Group& group, const data::Manifest& manifest) const override;
   comm::Communicator& communicator() override { return *comm_; }
 
  private:

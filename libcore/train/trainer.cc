@@ -64,7 +64,6 @@ struct Trainer::State {
   std::uint64_t kept_before(std::uint64_t step) const;
   void save(coord::StateReason reason);
   void close_epoch();
-  std::vector<std::uint64_t> judging_shares() const;
   Json judge_part(bool validation, double* loss);
   void report_epoch();
 };
@@ -142,24 +141,10 @@ void Trainer::State::save(coord::StateReason reason) {
   if (group.rank == 0 && (checkpoint_due() || replica.finite())) hooks.save(reason);  // one that was asked for can wait
 }
 
-// Who does more of a step judges more: a node that is slow, or rationed, would keep all others waiting.
-std::vector<std::uint64_t> Trainer::State::judging_shares() const {
-  std::vector<std::uint64_t> shares(group.size);
-  const std::uint32_t judges = strategy->judges();
-  if (judges < group.size) {
-    std::fill_n(shares.begin(), judges, 1);
-  } else if (!group.block_owner.empty()) {
-    for (const std::uint32_t rank : group.block_owner) ++shares[rank];
-  } else {
-    for (std::size_t s = 0; s < group.owner.size(); ++s) shares[group.owner[s]] += data.manifest().shards[s].samples;
-  }
-  return shares;
-}
-
 Json Trainer::State::judge_part(bool validation, double* loss) {
   const data::Schema& schema = data.manifest().schema;
   const auto& entries = validation ? data.manifest().validation : data.manifest().test;
-  const std::vector<std::uint64_t> shares = judging_shares();
+  const std::vector<std::uint64_t> shares = strategy->judging_shares(group, data.manifest());
   std::span<const data::Shard> files;
   if (shares[group.rank] > 0) files = validation ? data.validation() : data.test();
   const eval::Score score = judge(replica.model(), entries, files, schema, strategy->communicator(), shares);
