@@ -178,8 +178,8 @@ struct Owners {
   void arrive(std::uint32_t p, const train::Contribution& whole) {
     train::Contribution cut = whole;
     const auto [from, to] = all[p].rule().parts[p];
-    cut.gradient.assign(whole.gradient.begin() + static_cast<std::ptrdiff_t>(from),
-                        whole.gradient.begin() + static_cast<std::ptrdiff_t>(to));
+    cut.gradient.resize(to);
+    cut.gradient.erase(cut.gradient.begin(), cut.gradient.begin() + static_cast<std::ptrdiff_t>(from));
     cut.read = all[p].version();
     arrivals[p].push_back(cut);
     all[p].arrive(std::move(cut));
