@@ -48,8 +48,7 @@ Tensor scalar(const std::string& name, Dtype dtype, const T& value) {
 void check_finite(std::span<const float> values, const std::string& name, const std::string& what) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
-      fail(Exit::data, "{}: parameter {} is {} at element {}: not a usable model", what,
-           shown(name), values[i], i);
+      fail(Exit::data, "{}: {} is {} at element {}: not a usable state", what, shown(name), values[i], i);
     }
   }
 }
@@ -77,9 +76,9 @@ Safetensors views_of(const Checkpoint& checkpoint, const std::string& what) {
       const std::uint64_t elements = elements_of(tensor);
       if (elements > flat.size() - at) fail(Exit::bug, "{}: fewer floats than its shapes", what);
       const std::span<const float> part = flat.subspan(at, elements);
-      if (slot == nullptr) check_finite(part, tensor.name, what);
-      content.tensors.push_back({slot == nullptr ? tensor.name : slot_tensor(*slot, tensor.name),
-                                 Dtype::f32, tensor.shape, as_bytes_of(part)});
+      std::string name = slot == nullptr ? tensor.name : slot_tensor(*slot, tensor.name);
+      check_finite(part, name, what);
+      content.tensors.push_back({std::move(name), Dtype::f32, tensor.shape, as_bytes_of(part)});
       at += elements;
     }
     if (at != flat.size()) fail(Exit::bug, "{}: more floats than its shapes", what);
@@ -102,6 +101,7 @@ Safetensors views_of(const Checkpoint& checkpoint, const std::string& what) {
   Json extras = Json::array();
   for (const auto& [name, values] : checkpoint.extras) {
     extras.push_back(name);
+    check_finite(values, "state." + name, what);
     content.tensors.push_back({"state." + name, Dtype::f32, {values.size()}, as_bytes_of(std::span<const float>(values))});
   }
   if (!extras.empty()) content.metadata["extras"] = dump_line(extras);
@@ -176,10 +176,11 @@ class Reader {
     return tensor;
   }
 
-  static void append(std::vector<float>& flat, ByteView bytes) {
+  void append(std::vector<float>& flat, const Tensor& tensor) const {
     const std::size_t at = flat.size();
-    flat.resize(at + bytes.size() / sizeof(float));
-    if (!bytes.empty()) std::memcpy(flat.data() + at, bytes.data(), bytes.size());
+    flat.resize(at + tensor.bytes.size() / sizeof(float));
+    if (!tensor.bytes.empty()) std::memcpy(flat.data() + at, tensor.bytes.data(), tensor.bytes.size());
+    check_finite(std::span(flat).subspan(at), tensor.name, what_);
   }
 
   void read_parameters(Checkpoint& checkpoint) {
@@ -188,9 +189,7 @@ class Reader {
         fail(Exit::data, "{}: {} is no name for a parameter", what_, shown(name));
       }
       const Tensor& tensor = take(name, nullptr);
-      const std::size_t begin = checkpoint.parameters.size();
-      append(checkpoint.parameters, tensor.bytes);
-      check_finite(std::span(checkpoint.parameters).subspan(begin), name, what_);
+      append(checkpoint.parameters, tensor);
       checkpoint.tensors.push_back({name, tensor.shape});
     }
   }
@@ -199,7 +198,7 @@ class Reader {
     checkpoint.slot_names.push_back(slot);
     std::vector<float>& flat = checkpoint.slots.emplace_back();
     for (const TensorShape& parameter : checkpoint.tensors) {
-      append(flat, take(slot_tensor(slot, parameter.name), &parameter.shape).bytes);
+      append(flat, take(slot_tensor(slot, parameter.name), &parameter.shape));
     }
   }
 
@@ -208,7 +207,7 @@ class Reader {
     if (tensor.shape.size() != 1) {
       fail(Exit::data, "{}: tensor state.{} has {} dimensions instead of one", what_, shown(name), tensor.shape.size());
     }
-    append(checkpoint.extras.emplace_back(name, std::vector<float>()).second, tensor.bytes);
+    append(checkpoint.extras.emplace_back(name, std::vector<float>()).second, tensor);
   }
 
   void read_cursor(Checkpoint& checkpoint, const std::string& name, const Tensor& tensor) const {

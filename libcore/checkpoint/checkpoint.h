@@ -38,11 +38,11 @@ struct Checkpoint {
 };
 
 // Written to a temporary file and renamed; read back and compared before the rename. 65 where a
-// parameter is NaN or infinite: the old file stays.
+// parameter, or anything else that is remembered, is NaN or infinite: the old file stays.
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint);
 
 // 66 where it is missing, 65 where anything in it is not as it must be (truncated, overlapping or
-// missing tensors, shapes that do not fit their bytes, NaN or infinity in a parameter, unknown version).
+// missing tensors, shapes that do not fit their bytes, NaN or infinity in any array, unknown version).
 Checkpoint read_checkpoint(const fs::path& path);
 
 // The same from memory; `what` names the bytes in messages.

@@ -285,6 +285,9 @@ void Coordinator::take(const event::Written& event) {
 void Coordinator::take(const event::WriteFailed& event) {
   out_.push_back(action::Announce{Json{{"event", "write_failed"}, {"step", event.step}, {"reason", event.text}}});
   if (event.code != Exit::io && event.code != Exit::cannot_create) {  // not the disk: the state is no good
+    // Between two checkpoints that happens (an optimizer's memory overflows). A stop leaves it out: the start that
+    // follows comes to it again, and to the end of the epoch, where it is refused.
+    if (ending_ && event.reason == StateReason::asked) return end_as_planned();
     end(static_cast<int>(event.code), event.text, event.text);
     return;
   }

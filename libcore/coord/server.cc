@@ -70,7 +70,13 @@ Ended Server::run(ServerSettings settings) {
   kept_ = settings_->kept;
   coordinator_.emplace(settings_->plan, monotonic_ns());
   writer_ = std::make_unique<Writer>(loop_, settings_->write, [this](const Event& e) {
-    if (const auto* failed = std::get_if<event::WriteFailed>(&e)) not_kept(failed->text);
+    if (const auto* failed = std::get_if<event::WriteFailed>(&e)) {
+      if (failed->code == Exit::data) {  // by no fault of the disk's
+        log_.error("{}: it is not written, the checkpoint before it stays", failed->text);
+      } else {
+        not_kept(failed->text);
+      }
+    }
     tell(e);
   });
   const std::int64_t dead_after_ms = settings_->plan.dead_after_ns / 1'000'000;

@@ -138,7 +138,14 @@ void Trainer::State::mirror(std::uint64_t steps) {
 
 void Trainer::State::save(coord::StateReason reason) {
   settle(Whole::save);
-  if (group.rank == 0 && (checkpoint_due() || replica.finite())) hooks.save(reason);  // one that was asked for can wait
+  if (group.rank != 0) return;
+  if (checkpoint_due() || replica.finite()) {
+    hooks.save(reason);
+  } else {  // one that was asked for can wait
+    hooks.report({{"event", "checkpoint_left_out"},
+                  {"step", ahead.step},
+                  {"reason", "the parameters, or what the optimizer remembers, are not finite"}});
+  }
 }
 
 Json Trainer::State::judge_part(bool validation, double* loss) {

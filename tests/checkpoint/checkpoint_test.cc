@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "base/error.h"
@@ -129,16 +130,25 @@ TEST_CASE("checkpoint: content that does not fit together is refused though its 
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(with([&](Safetensors& c) {
           find(c, "2.bias")->bytes = as_bytes_of(std::span<const float>(&nan, 1));
-        }) == "c: parameter '2.bias' is nan at element 0: not a usable model");
+        }) == "c: '2.bias' is nan at element 0: not a usable state");
+  CHECK(with([&](Safetensors& c) {
+          find(c, "optimizer.v.2.bias")->bytes = as_bytes_of(std::span<const float>(&nan, 1));
+        }) == "c: 'optimizer.v.2.bias' is nan at element 0: not a usable state");
 }
 
-TEST_CASE("checkpoint: a parameter that is not finite is not written, and the old file stays") {
+TEST_CASE("checkpoint: a number that is not finite, wherever it stands, is not written, and the old file stays") {
   const test::Scratch dir;
-  const Checkpoint good = sample_checkpoint();
+  Checkpoint good = sample_checkpoint();
+  good.extras = {{"residual", {1, 2, 3}}};
   write_checkpoint(dir / "c", good);
-  Checkpoint bad = good;
-  bad.parameters[7] = std::numeric_limits<float>::infinity();
-  CHECK_THROWS_AS(write_checkpoint(dir / "c", bad), Error);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& spoil : std::vector<std::function<void(Checkpoint&)>>{
+           [&](Checkpoint& c) { c.parameters[7] = infinity; }, [&](Checkpoint& c) { c.slots[1][10] = -infinity; },
+           [&](Checkpoint& c) { c.extras[0].second[2] = infinity; }}) {
+    Checkpoint bad = good;
+    spoil(bad);
+    CHECK_THROWS_AS(write_checkpoint(dir / "c", bad), Error);
+  }
   CHECK(read_checkpoint(dir / "c") == good);
   CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
 }

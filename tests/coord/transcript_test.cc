@@ -605,6 +605,25 @@ write-failed checkpoint step 5 code 65 parameter '0.weight' is nan at element 3
 )");
 }
 
+TEST_CASE("coordinator: a stop leaves out a state that is no good, and ends with its own code") {
+  story(plan(), kTwoTrain + R"(stop 143
+> signal 1 pause
+paused 1 gen 1 step 9
+paused 2 gen 1 step 9
+> send-state 1
+state 1 asked step 9
+> keep
+> write asked step 9
+write-failed asked step 9 code 65 'optimizer.v.0.weight' is inf at element 3
+> announce {"event":"write_failed","step":9,"reason":"'optimizer.v.0.weight' is inf at element 3"}
+> goodbye 1 0
+> close 1
+> goodbye 2 0
+> close 2
+> finish 143 asked to stop
+)");
+}
+
 TEST_CASE("coordinator: a last state that cannot be written ends the run with 74") {
   const std::string end = R"(> goodbye 1 74 the coordinator cannot write: run/step-9: read-only file system
 > close 1

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -121,7 +123,8 @@ void Display::event(const Json& event) {
 void Display::tell(const Json& event) {
   const std::string name = text_of(event, "event");
   if (name == "nodes") nodes_ = event.at("nodes");
-  if (!log_.shows(Level::info) && name != "lost" && name != "refused" && name != "step_refused") return;
+  constexpr std::array kAlarms = {"lost", "refused", "step_refused", "checkpoint_left_out"};
+  if (!log_.shows(Level::info) && std::ranges::find(kAlarms, name) == kAlarms.end()) return;
   erase();
   if (name == "joined") {
     log_.info("rank {} joined: {}, {} thread{}, {}", text_of(event, "rank"), node_of(event),
@@ -155,6 +158,8 @@ void Display::tell(const Json& event) {
     if (!std::has_single_bit(++refusals_)) return;
     alarm(fmt::format("{}: {} step{} left out ({} such so far)", text_of(event, "reason"), text_of(event, "left_out"),
                       event.at("left_out") == 1 ? " is" : "s are", refusals_));
+  } else if (name == "checkpoint_left_out") {
+    alarm(fmt::format("no checkpoint of step {}: {}", text_of(event, "step"), text_of(event, "reason")));
   } else if (name == "refused") {
     alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
   } else if (name == "epoch") {
