@@ -21,6 +21,8 @@ constexpr std::size_t kRecord = 16 * 1024;        // the longest that TLS has
 constexpr std::size_t kRecordHead = 5;
 constexpr std::size_t kFirstIn = 16 * 1024, kMostIn = 256 * 1024;
 constexpr std::size_t kMostOut = 256 * 1024;      // sealed at a time
+// Of a peer that is not let in: read before the others get their turn, and before it has been answered long enough.
+constexpr std::size_t kTurnThrown = 64 * 1024, kMostThrown = 1024 * 1024;
 constexpr std::uint64_t kRekeyBytes = std::uint64_t{1} << 36;  // a fourth of what one AES-GCM key may seal
 constexpr std::byte kAlert{21}, kHandshake{22};   // records that a greeting may begin with
 constexpr unsigned char kTaken = 1;  // what a server says to a peer whose certificate is good
@@ -211,10 +213,14 @@ void Tls::say_plainly(ByteView bytes, std::function<void()> over) {
 
 void Tls::throw_away() {
   error_code error;
-  do {
+  std::size_t turn = 0;
+  for (std::size_t count = 1; count > 0 && turn < kTurnThrown && thrown_away_ < kMostThrown; turn += count) {
     in_begin_ = in_end_ = 0;
-  } while (fill(error) > 0);
-  if (error == asio::error::would_block) {
+    count = fill(error);
+    thrown_away_ += count;
+  }
+  const bool more = error ? error == asio::error::would_block : turn >= kTurnThrown;
+  if (more && thrown_away_ < kMostThrown) {
     socket_.async_wait(Tcp::socket::wait_read, [weak = weak_from_this()](error_code failed) {
       if (const auto self = weak.lock(); self && !failed) self->throw_away();
     });

@@ -62,7 +62,7 @@ class Tls : public std::enable_shared_from_this<Tls> {
   // for the plain socket, to be closed, or for say_plainly().
   void greet(Over over);
   // To a peer that was not let in: these bytes as they are, then the end; what it still sends is thrown
-  // away until it ends too, so that it can read them. `over` is called then.
+  // away until it ends too, so that it can read them, or until that is a megabyte. `over` is called then.
   void say_plainly(ByteView bytes, std::function<void()> over);
 
   std::size_t read_some(std::span<const iovec> into, error_code& error);
@@ -109,6 +109,7 @@ class Tls : public std::enable_shared_from_this<Tls> {
   std::string fault_;
   bool greeted_ = false, ending_ = false, ended_ = false, draining_ = false, closed_ = false;
   std::size_t received_ = 0;                // while greeting
+  std::size_t thrown_away_ = 0;             // after it
   std::uint64_t sealed_ = 0;                // bytes since the sending key was changed
   Bytes in_, out_;                          // as they travel
   std::size_t in_begin_ = 0, in_end_ = 0;   // received, not yet taken

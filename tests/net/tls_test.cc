@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/clock.h"
 #include "house.h"
@@ -116,6 +117,25 @@ TEST_CASE("tls: much that is no greeting is not listened to") {
   const Stranger stranger(house, endless);
   house.run_until([&] { return !house.refused.empty(); });
   CHECK(house.refused.front() == "4096 bytes, and no key among them");
+}
+
+TEST_CASE("tls: who goes on talking when it was refused is thrown out after a megabyte") {
+  House house(key_of(1));
+  std::size_t said = 0;
+  std::thread talker([&, to = house.listener->address()] {
+    const int fd = test::raw_socket(to);
+    const Bytes words(64 * 1024, std::byte{0});
+    for (ssize_t count = 1; count > 0; said += count > 0 ? static_cast<std::size_t>(count) : 0) {
+      count = ::send(fd, words.data(), words.size(), MSG_NOSIGNAL);
+    }
+    ::close(fd);
+    house.loop.post([&] { house.loop.stop(); });
+  });
+  house.run_until([] { return false; });
+  talker.join();
+  CHECK(said >= 1024 * 1024);
+  CHECK(said < 64 * 1024 * 1024);  // what the system had taken for it
+  CHECK(house.refused == std::vector<std::string>(1, "it speaks neither dl nor TLS"));
 }
 
 TEST_CASE("tls: who says nothing, or half of it, has to go in time") {
