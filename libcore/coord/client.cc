@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "coord/client.h"
 
+#include <algorithm>
 #include <future>
 
 #include "coord/state_stream.h"
@@ -10,10 +11,13 @@ namespace dl::coord {
 
 namespace {
 
-// A coordinator says something every heartbeat; one that is silent for so long is lost.
 constexpr net::Milliseconds kSilence(10'000);
 
 }  // namespace
+
+net::Milliseconds silence_limit(std::uint32_t heartbeat_ms) {
+  return std::max(kSilence, 3 * net::Milliseconds(heartbeat_ms));
+}
 
 struct Client::Conversation : std::enable_shared_from_this<Client::Conversation> {
   Conversation(net::Loop& its_loop, ClientSettings given)
@@ -68,7 +72,7 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
                                           true},
                           self->started + 1);
              }});
-    connection->idle_limit(kSilence);
+    connection->idle_limit(silence_limit(0));
     outbox->send(settings.hello);
   }
 
@@ -106,7 +110,12 @@ struct Client::Conversation : std::enable_shared_from_this<Client::Conversation>
         mailbox.put(decode_piece(payload));
         return;
       case net::Type::load: mailbox.put(net::decode<Load>(payload)); return;
-      case net::Type::welcome: mailbox.put(net::decode<Welcome>(payload)); return;
+      case net::Type::welcome: {
+        Welcome welcome = net::decode<Welcome>(payload);
+        connection->idle_limit(silence_limit(welcome.heartbeat_ms));
+        mailbox.put(std::move(welcome));
+        return;
+      }
       case net::Type::send_state: mailbox.put(net::decode<SendState>(payload)); return;
       case net::Type::start: {
         Start start = net::decode<Start>(payload);

@@ -28,10 +28,8 @@
 #include "coord/mailbox.h"
 #include "coord/messages.h"
 #include "net/credentials.h"
+#include "net/loop.h"
 
-namespace dl::net {
-class Loop;
-}
 
 namespace dl::coord {
 
@@ -49,6 +47,10 @@ struct ClientSettings {
   // it is over for good (Refuse, Goodbye, nobody there). May be empty.
   std::function<void(std::uint32_t generation)> on_pause;
 };
+
+// A coordinator says something every heartbeat, which Welcome tells (0: not told yet); one that is silent for so
+// long is lost.
+net::Milliseconds silence_limit(std::uint32_t heartbeat_ms);
 
 class Client {
  public:

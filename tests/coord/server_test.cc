@@ -224,6 +224,13 @@ TEST_CASE("client: no coordinator there is 69 after --wait, and names the addres
   CHECK(node.last_word().find("no coordinator at " + options.address) != std::string::npos);
 }
 
+TEST_CASE("client: a coordinator may be silent for three of its heartbeats, and ten seconds in any case") {
+  CHECK(coord::silence_limit(0) == net::Milliseconds(10'000));
+  CHECK(coord::silence_limit(500) == net::Milliseconds(10'000));
+  CHECK(coord::silence_limit(12'000) == net::Milliseconds(36'000));
+  CHECK(coord::silence_limit(UINT32_MAX).count() == 3 * std::int64_t{UINT32_MAX});
+}
+
 TEST_CASE("client: a coordinator that dies is 69") {
   FakeMesh mesh;
   mesh.gate(5);
