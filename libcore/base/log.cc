@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/outlet.h"
 
 namespace dl {
 
@@ -22,20 +23,29 @@ const char* name(Level level) {
 
 }  // namespace
 
+Log Log::through(std::shared_ptr<Outlet> outlet) const {
+  Log other = *this;
+  other.outlet_ = std::move(outlet);
+  return other;
+}
+
+std::string Log::line(Level level, std::string_view text) const {
+  if (format_ == Format::json) {
+    return Json{{"time", utc_now()}, {"level", name(level)}, {"tool", tool_}, {"text", text}}.dump(
+               -1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  return fmt::format("{}: {}{}\n", tool_, level == Level::warning ? "warning: " : "", text);
+}
+
 void Log::write(Level level, std::string_view text) const {
   if (!shows(level)) return;
-  std::string line;
-  if (format_ == Format::json) {
-    line = Json{{"time", utc_now()}, {"level", name(level)}, {"tool", tool_}, {"text", text}}.dump(
-        -1, ' ', false, Json::error_handler_t::replace);
-  } else {
-    line = tool_ + ": ";
-    if (level == Level::warning) line += "warning: ";
-    line += text;
+  const std::string whole = line(level, text);
+  if (outlet_) {
+    outlet_->put(whole);
+    return;
   }
-  line += '\n';
   // One call, so that lines of several processes on one terminal do not mix.
-  if (::write(::fileno(to_), line.data(), line.size()) < 0) return;
+  if (::write(::fileno(to_), whole.data(), whole.size()) < 0) return;
 }
 
 }  // namespace dl

@@ -5,15 +5,18 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace dl {
 
+class Outlet;
+
 enum class Level { error, warning, info, debug };
 
-// Thread-safe: a line is written with one write call.
+// Thread-safe: a line is written with one write call, or given to an outlet, so that nobody waits for its reader.
 class Log {
  public:
   enum class Format { text, json };
@@ -38,14 +41,19 @@ class Log {
     if (shows(Level::debug)) write(Level::debug, fmt::format(f, std::forward<Args>(args)...));
   }
 
+  // The same, said through an outlet.
+  Log through(std::shared_ptr<Outlet> outlet) const;
+
   bool shows(Level level) const { return level <= most_; }
   void write(Level level, std::string_view text) const;
+  std::string line(Level level, std::string_view text) const;  // as write() writes it
 
  private:
   std::string tool_;
   Level most_;
   Format format_;
   std::FILE* to_;
+  std::shared_ptr<Outlet> outlet_;  // instead of `to_`; or none
 };
 
 }  // namespace dl

@@ -7,7 +7,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstdio>
 
 #include "base/clock.h"
 
@@ -95,28 +94,23 @@ std::string ranges_of(const Json& owner, std::uint32_t rank) {
   return out.empty() ? "none" : out;
 }
 
-Display::Display(const Log& log, bool json, Run run)
-    : log_(log), json_(json), run_(run),
-      terminal_(::isatty(STDERR_FILENO) == 1 && log.shows(Level::info)) {}
+Display::Display(cli::Streams& streams, bool json, Run run)
+    : streams_(streams), log_(streams.log()), json_(json), run_(run),
+      terminal_(::isatty(STDERR_FILENO) == 1 && log_.shows(Level::info)) {}
 
 Display::~Display() { erase(); }
 
 void Display::erase() {
   if (!std::exchange(drawn_, false)) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
+  streams_.err().put("\r\033[K");
 }
 
 void Display::event(const Json& event) {
   tell(event);
   if (json_) {
-    // Whoever reads may have left; the run goes on, and metrics.jsonl has every line.
-    const std::string line = dump_line(event) + "\n";
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    if (std::fflush(stdout) != 0) std::clearerr(stdout);
+    streams_.out().put(dump_line(event) + "\n");
   } else if (event.at("event") == "done") {
-    const std::string table = summary(event) + times_of(nodes_);
-    std::fwrite(table.data(), 1, table.size(), stdout);
+    streams_.out().put(summary(event) + times_of(nodes_));
   }
 }
 
@@ -227,9 +221,9 @@ void Display::live(const coord::Progress& progress) {
     log_.info("{}", line);
     return;
   }
+  if (!streams_.err().idle()) return;  // a terminal that was stopped wants no old lines
   // The cursor stays at the line's begin, so that whoever else speaks overwrites it.
-  std::fputs(("\r" + line + "\033[K\r").c_str(), stderr);
-  std::fflush(stderr);
+  streams_.err().put("\r" + line + "\033[K\r");
   drawn_ = true;
 }
 

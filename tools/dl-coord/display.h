@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/json.h"
-#include "base/log.h"
 #include "comm/collective.h"
 #include "coord/messages.h"
+#include "streams.h"
 
 namespace dl::tool {
 
@@ -22,7 +22,7 @@ class Display {
     std::optional<comm::Collective> collective = std::nullopt;  // that sums are to go by
   };
   // With `json`, every event is a line on standard output; without, the last one is a table.
-  Display(const Log& log, bool json, Run run);
+  Display(cli::Streams& streams, bool json, Run run);
   ~Display();  // leaves no half-drawn line behind
   Display(const Display&) = delete;
   Display& operator=(const Display&) = delete;
@@ -38,6 +38,7 @@ class Display {
   void check_collective(const Json& owner, std::uint32_t ranks);
   std::string line_of(const coord::Progress& progress, double rate) const;
 
+  cli::Streams& streams_;
   const Log& log_;
   bool json_;
   Run run_;

@@ -8,6 +8,7 @@
 #include "coord/server.h"
 #include "data/sampler.h"
 #include "display.h"
+#include "hard_stop.h"
 #include "net/key.h"
 #include "options.h"
 #include "plan.h"
@@ -127,7 +128,8 @@ Replayed read(const cli::Given& given, const Log& log) {
 
 }  // namespace
 
-Exit replay(const cli::Given& given, const Log& log) {
+Exit replay(const cli::Given& given, cli::Streams& streams) {
+  const Log& log = streams.log();
   const Replayed run = read(given, log);
   const Options& o = run.options;
   const std::string node = find_node();
@@ -135,6 +137,7 @@ Exit replay(const cli::Given& given, const Log& log) {
   if (o.by_key()) credentials = net::read_key(o.run / "key");
   net::Loop loop;
   coord::Server server(loop, o.listen, log, credentials);
+  const HardStop hard_stop(streams);
   std::vector<std::string> command = {node};
   command.insert(command.end(), o.node_words.begin(), o.node_words.end());
   std::vector<std::string> variables;
@@ -142,7 +145,7 @@ Exit replay(const cli::Given& given, const Log& log) {
   server.spawn(std::move(command), std::move(variables), 1);
 
   const std::uint64_t per_epoch = data::steps_per_epoch(o.manifest.training_samples(), o.config.batch);
-  Display display(log, o.json, {o.config.steps, per_epoch, 0});
+  Display display(streams, o.json, {o.config.steps, per_epoch, 0});
   coord::ServerSettings settings;
   settings.plan = plan_of(o, run.run_id, 1);
   settings.plan.arithmetic = run.record.arithmetic;

@@ -3,14 +3,14 @@
 #pragma once
 
 #include "base/error.h"
-#include "base/log.h"
 #include "cli.h"
+#include "streams.h"
 
 namespace dl::tool {
 
 // Prints the `done` event of the replay. 1 where its parameters are not the checkpoint's. Before a node is
 // started: 64 where the run is not asynchronous, 65, 66 or 76 where run, data, checkpoint or log are not what
 // they must be. Writes nothing; the run may be running.
-Exit replay(const cli::Given& given, const Log& log);
+Exit replay(const cli::Given& given, cli::Streams& streams);
 
 }  // namespace dl::tool

@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "net/address.h"
+#include "streams.h"
 #include "tls_options.h"
 #include "train/node.h"
 
@@ -55,7 +56,7 @@ int main(int argc, char** argv) {
       .option("wait", "TIME", "how long to wait for the coordinator", "60s")
       .config_file();
   cli::add_tls_options(table);
-  return cli::run(table, argc, argv, [](const cli::Given& given, const Log& log) {
+  const auto work = [](const cli::Given& given, const Log& log) {
     if (!given.has("coord")) fail(Exit::usage, "--coord HOST:PORT is missing (see dl-node --help)");
     keep_freed_memory();
     train::NodeOptions options;
@@ -74,5 +75,9 @@ int main(int argc, char** argv) {
                             : comm::Transport::automatic;
     options.wait_seconds = given.seconds("wait");
     return static_cast<Exit>(train::run_node(options, log));
+  };
+  return cli::run(table, argc, argv, [&](const cli::Given& given, const Log& log) {
+    cli::Streams streams(log);
+    return streams.run([&] { return work(given, streams.log()); }, cli::Streams::kShort);
   });
 }
