@@ -31,6 +31,9 @@ constexpr Milliseconds kDialAgain(20);      // after a peer that closed before i
 constexpr std::size_t kMostWaiting = 4096;  // peers that came before our own Start
 constexpr std::uint32_t kHelloBytes = 256;
 
+// Whether this member is reached, or reaches us, at another address than those of a mesh of one host.
+bool elsewhere(const net::Address& member) { return member.host != "127.0.0.1" && member.host != "::1"; }
+
 }  // namespace
 
 // All of it on the loop.
@@ -154,6 +157,7 @@ struct Mesh::State : std::enable_shared_from_this<Mesh::State> {
   }
 
   void begin(std::shared_ptr<TcpRounds> with, Milliseconds patience) {
+    if (std::ranges::any_of(with->group().members, elsewhere)) listener->open_everywhere();
     rounds = std::move(with);
     newest = rounds->group().generation;
     // Of another run it is another one, so that it tells nothing elsewhere.
@@ -302,7 +306,7 @@ Mesh::Mesh(net::Loop& loop, const net::Address& listen, Transport transport, net
     state_->listener = std::make_unique<net::Listener>(
         loop, listen, [weak = std::weak_ptr(state_)](std::shared_ptr<Connection> connection) {
           if (const auto state = weak.lock()) state->accepted(connection);
-        }, std::move(guard));
+        }, std::move(guard), net::Reach::loopback);
   });
 }
 

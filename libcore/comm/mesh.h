@@ -60,7 +60,8 @@ struct TcpTuning {
 // thread.
 class Mesh {
  public:
-  // Listens; fails with 73. `tcp`: no shared memory and no Unix socket with anybody. Every TCP connection
+  // Listens; fails with 73. An address without a host is 127.0.0.1 and ::1, until the first group that has a member
+  // elsewhere: then every address of this machine, at the same port. `tcp`: no shared memory and no Unix socket with anybody. Every TCP connection
   // is secured by the guard's credentials: who has the key, or a certificate that is good, is a peer, before
   // a greeting is read, memory offered or a Unix socket named. Without them connections are plain. Nodes of
   // another `place` count as being on other hosts.

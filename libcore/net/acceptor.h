@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -22,14 +23,29 @@ class Acceptor : public std::enable_shared_from_this<Acceptor<Protocol>> {
 
   explicit Acceptor(Loop& loop) : acceptor_(loop.core().io), pause_(loop) {}
 
-  // Fails with 73, for people at `where`.
-  void listen(const typename Protocol::endpoint& at, bool reuse_address, const std::string& where) {
+  // Takes the address, where nobody is answered before listen(). IPv6's any address takes IPv4's too.
+  error_code bind(const typename Protocol::endpoint& at, bool reuse_address) {
     error_code error;
     acceptor_.open(at.protocol(), error);
+    if constexpr (std::is_same_v<Protocol, Tcp>) {
+      if (!error && at.address() == asio::ip::address_v6::any()) acceptor_.set_option(asio::ip::v6_only(false), error);
+    }
     if (!error && reuse_address) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor_.bind(at, error);
-    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (error) fail(Exit::cannot_create, "cannot listen on {}: {}", where, error.message());
+    return error;
+  }
+  // Fails with 73, for people at `where`.
+  void listen(const std::string& where) {
+    error_code error;
+    acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error) refuse(where, error);
+  }
+  void listen(const typename Protocol::endpoint& at, bool reuse_address, const std::string& where) {
+    if (const error_code error = bind(at, reuse_address)) refuse(where, error);
+    listen(where);
+  }
+  [[noreturn]] static void refuse(const std::string& where, const error_code& error) {
+    fail(Exit::cannot_create, "cannot listen on {}: {}", where, error.message());
   }
   typename Protocol::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 

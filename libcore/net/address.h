@@ -15,7 +15,7 @@ struct Address {
 };
 
 // Fails with 64. An IPv6 address needs brackets; an empty host (":7000") is every address of this
-// machine.
+// machine, IPv4 and IPv6.
 Address parse_address(std::string_view text);
 std::string to_string(const Address& address);
 

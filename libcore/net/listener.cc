@@ -2,6 +2,8 @@
 #include "net/listener.h"
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "net/acceptor.h"
@@ -15,7 +17,6 @@ namespace {
 
 Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
   Tcp::endpoint endpoint;
-  if (address.host.empty()) return {Tcp::v4(), address.port};
   if (endpoint_of(address, endpoint)) return endpoint;
   error_code error;
   Tcp::resolver resolver(io);
@@ -26,24 +27,77 @@ Tcp::endpoint own_endpoint(asio::io_context& io, const Address& address) {
   return found.begin()->endpoint();
 }
 
+bool lacks_family(const error_code& error) {
+  return error == asio::error::address_family_not_supported || error == boost::system::errc::address_not_available;
+}
+
 }  // namespace
 
 struct Listener::State : std::enable_shared_from_this<Listener::State> {
   State(Loop& its_loop, std::function<void(std::shared_ptr<Connection>)> to, Guard guard)
-      : loop(its_loop), acceptor(std::make_shared<Acceptor<Tcp>>(its_loop)), accepted(std::move(to)) {
+      : loop(its_loop), accepted(std::move(to)) {
     if (guard.credentials) door.emplace(loop, std::move(guard));
   }
 
-  Address listen(const Address& address) {
-    const Tcp::endpoint endpoint = own_endpoint(loop.core().io, address);
-    acceptor->listen(endpoint, true, to_string(address));
-    return {address.host, acceptor->endpoint().port()};
+  Address listen(const Address& address, Reach reach) {
+    where = to_string(address);
+    if (!address.host.empty()) {
+      const auto here = std::make_shared<Acceptor<Tcp>>(loop);
+      if (const error_code error = here->bind(own_endpoint(loop.core().io, address), true)) here->refuse(where, error);
+      listen_on(here);
+      return {address.host, here->endpoint().port()};
+    }
+    everywhere = bind_everywhere(address.port);
+    const std::uint16_t port = everywhere->endpoint().port();
+    if (reach == Reach::everywhere) {
+      open_everywhere();
+    } else {
+      listen_near(port);
+    }
+    return {address.host, port};
   }
 
-  void begin() {
+  std::shared_ptr<Acceptor<Tcp>> bind_everywhere(std::uint16_t port) {
+    auto made = std::make_shared<Acceptor<Tcp>>(loop);
+    error_code error = made->bind({Tcp::v6(), port}, true);
+    if (lacks_family(error)) {
+      made = std::make_shared<Acceptor<Tcp>>(loop);
+      error = made->bind({Tcp::v4(), port}, true);
+    }
+    if (error) made->refuse(where, error);
+    return made;
+  }
+
+  // Beside the socket that keeps the port everywhere, which may be, since that one does not listen.
+  void listen_near(std::uint16_t port) {
+    for (const asio::ip::address& ip : {asio::ip::address(asio::ip::address_v4::loopback()),
+                                        asio::ip::address(asio::ip::address_v6::loopback())}) {
+      const auto here = std::make_shared<Acceptor<Tcp>>(loop);
+      const error_code error = here->bind({ip, port}, true);
+      if (ip.is_v6() && lacks_family(error)) continue;
+      if (error) here->refuse(where, error);
+      listen_on(here);
+    }
+  }
+
+  // Who comes in between the two is refused, and tries again as it would before we began.
+  void open_everywhere() {
+    if (!everywhere) return;
+    close_all();
+    listen_on(std::exchange(everywhere, nullptr));
+  }
+
+  void listen_on(std::shared_ptr<Acceptor<Tcp>> acceptor) {
+    acceptor->listen(where);
     acceptor->take_each([weak = weak_from_this()](Tcp::socket socket) {
       if (const auto self = weak.lock()) self->take(std::move(socket));
     });
+    listening.push_back(std::move(acceptor));
+  }
+
+  void close_all() {
+    for (const auto& acceptor : listening) acceptor->close();
+    listening.clear();
   }
 
   void take(Tcp::socket socket) {
@@ -66,29 +120,33 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
 
   void close() {
     closed = true;
-    acceptor->close();
+    close_all();
+    everywhere.reset();
     if (door) door->shut();
   }
 
   Loop& loop;
-  const std::shared_ptr<Acceptor<Tcp>> acceptor;
+  std::string where;  // for people
+  std::vector<std::shared_ptr<Acceptor<Tcp>>> listening;
+  std::shared_ptr<Acceptor<Tcp>> everywhere;  // keeps the port until open_everywhere()
   std::function<void(std::shared_ptr<Connection>)> accepted;
   std::optional<Door> door;
   bool closed = false;
 };
 
 Listener::Listener(Loop& loop, const Address& address,
-                   std::function<void(std::shared_ptr<Connection>)> accepted, Guard guard)
+                   std::function<void(std::shared_ptr<Connection>)> accepted, Guard guard, Reach reach)
     : loop_(loop) {
   loop_.call([&] {
     state_ = std::make_shared<State>(loop, std::move(accepted), std::move(guard));
-    address_ = state_->listen(address);
-    state_->begin();
+    address_ = state_->listen(address, reach);
   });
 }
 
 Listener::~Listener() {
   loop_.call([this] { state_->close(); });
 }
+
+void Listener::open_everywhere() { state_->open_everywhere(); }
 
 }  // namespace dl::net

@@ -111,8 +111,8 @@ inline const std::vector<Way> kWays = {{comm::Transport::tcp, "tcp"},
 // Loops and meshes of so many nodes, over loopback.
 struct Nodes {
   explicit Nodes(std::uint32_t count, comm::Transport transport = comm::Transport::tcp,
-                 const net::Guard& guard = {}) {
-    for (std::uint32_t i = 0; i < count; ++i) add(transport, guard);
+                 const net::Guard& guard = {}, const std::string& listen = "127.0.0.1") {
+    for (std::uint32_t i = 0; i < count; ++i) add(transport, guard, {}, listen);
   }
   // A node for each letter, which names the host that it is on.
   static Nodes on_hosts(const std::string& hosts, const net::Guard& guard = {}) {
@@ -120,10 +120,11 @@ struct Nodes {
     for (const char host : hosts) nodes.add(comm::Transport::automatic, guard, std::string(1, host));
     return nodes;
   }
-  void add(comm::Transport transport, const net::Guard& guard = {}, const std::string& place = {}) {
+  void add(comm::Transport transport, const net::Guard& guard = {}, const std::string& place = {},
+           const std::string& listen = "127.0.0.1") {
     loops.push_back(std::make_unique<net::Loop>());
     loops.back()->start();
-    meshes.push_back(std::make_unique<comm::Mesh>(*loops.back(), net::Address{"127.0.0.1", 0},
+    meshes.push_back(std::make_unique<comm::Mesh>(*loops.back(), net::Address{listen, 0},
                                                   transport, guard, place));
   }
   Nodes(Nodes&&) = default;

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <optional>
 
 #include "base/error.h"
@@ -31,6 +32,38 @@ TEST_CASE("listener: a port in use is 73 and named") {
     CHECK(std::string(e.what()) ==
           "cannot listen on " + net::to_string(first.address()) + ": Address already in use");
   }
+}
+
+TEST_CASE("listener: on loopback, other addresses are closed until it opens, and then the port is the same") {
+  Loop loop;
+  loop.start();
+  std::atomic<int> taken = 0;
+  Listener listener(loop, {"", 0}, [&](auto) { ++taken; }, {}, net::Reach::loopback);
+  const auto tried = [&](const char* host) { return test::attempt({host, listener.port()}); };
+  CHECK(tried("127.0.0.1") == 0);
+  CHECK(tried("127.0.0.2") == ECONNREFUSED);
+  if (test::has_ipv6()) CHECK(tried("::1") == 0);
+  loop.call([&] { listener.open_everywhere(); });
+  CHECK(tried("127.0.0.1") == 0);
+  CHECK(tried("127.0.0.2") == 0);
+  if (test::has_ipv6()) CHECK(tried("::1") == 0);
+  loop.call([&] { listener.open_everywhere(); });  // it is already
+  CHECK(tried("127.0.0.2") == 0);
+}
+
+TEST_CASE("listener: every address is IPv4 and IPv6, and an IPv4 peer is called by its IPv4 address") {
+  Loop loop;
+  std::vector<std::string> peers, hosts;
+  Listener listener(loop, {"", 0}, [&](std::shared_ptr<Connection> c) {
+    peers.push_back(c->peer_host());
+    hosts.push_back(c->local_host());
+    loop.stop();
+  });
+  CHECK(test::attempt({"127.0.0.2", listener.port()}) == 0);
+  loop.run();
+  CHECK(peers == std::vector<std::string>{"127.0.0.1"});
+  CHECK(hosts == std::vector<std::string>{"127.0.0.2"});
+  if (test::has_ipv6()) CHECK(test::attempt({"::1", listener.port()}) == 0);
 }
 
 TEST_CASE("listener: goes on when file descriptors are there again") {
