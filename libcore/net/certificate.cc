@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 
 #include <vector>
 
@@ -104,14 +103,6 @@ void show(SSL_CTX* context, const std::vector<Owned<X509>>& chain, EVP_PKEY* key
   for (std::size_t i = 1; i < chain.size(); ++i) SSL_CTX_add1_chain_cert(context, chain[i].get());
 }
 
-void check_writers(const std::string& file) {
-  struct stat facts{};
-  if (::stat(file.c_str(), &facts) == 0 && (facts.st_mode & 022) != 0) {
-    fail(Exit::denied, "{}: others may write this file, and so let in whom they like (mode {:04o}): chmod go-w {}",
-         file, facts.st_mode & 07777U, file);
-  }
-}
-
 }  // namespace
 
 Certificate::Certificate(const CertificateTexts& texts, CertificateFiles names, bool dials)
@@ -156,8 +147,7 @@ void Certificate::check() const {
 
 std::shared_ptr<const Certificate> read_certificate(const CertificateFiles& files, bool dials) {
   const Secret key = read_secret(files.key, kMostBytes, "the certificate's key");
-  check_writers(files.ca);
-  const std::string certificate = read_file(files.certificate, kMostBytes), ca = read_file(files.ca, kMostCaBytes);
+  const std::string certificate = read_file(files.certificate, kMostBytes), ca = read_trusted(files.ca, kMostCaBytes);
   auto made = std::make_shared<const Certificate>(CertificateTexts{certificate, key.text(), ca}, files, dials);
   made->check();
   return made;

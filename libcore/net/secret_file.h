@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Files that their owner alone may read.
+// Files that their owner alone may read, or write.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,5 +31,9 @@ class Secret {
 // The file, or its first `most` bytes. `what` it is, for messages. 66 where there is none, 65 where it is no
 // plain file, 77 where others may read it or it belongs to another user.
 Secret read_secret(const fs::path& file, std::size_t most, std::string_view what);
+
+// A text that says whom to trust. 77 where others may write to it: it belongs to a user who is neither this one nor root,
+// or its mode says so; else as read_file().
+std::string read_trusted(const fs::path& file, std::size_t most);
 
 }  // namespace dl::net

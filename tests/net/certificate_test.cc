@@ -3,6 +3,7 @@
 #include "net/certificate.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -236,6 +237,11 @@ TEST_CASE("certificate: files that do not do are refused before anything starts,
     ::chmod(files.names.ca.c_str(), 0666);
     CHECK(refused(files.names).first == Exit::denied);
     CHECK(has(refused(files.names).second, "ca.pem: others may write this file"));
+    ::chmod(files.names.ca.c_str(), 0644);
+    if (::chown(files.names.ca.c_str(), 12345, 0) == 0) {  // as root
+      CHECK(refused(files.names).first == Exit::denied);
+      CHECK(has(refused(files.names).second, "ca.pem: this file belongs to another user (uid 12345)"));
+    }
   }
   for (int missing = 0; missing < 3; ++missing) {
     const Files files(good, trusted);
