@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "base/clock.h"
+#include "net/lookup.h"
 #include "net/resolve.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -23,7 +25,6 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
         address(std::move(to)),
         deadline_ns(monotonic_ns() + patience.count() * 1'000'000),
         events(std::move(calls)),
-        resolver(its_loop.core().io),
         socket(its_loop.core().io),
         again(its_loop),
         limit(its_loop) {}
@@ -46,15 +47,9 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
       connect({endpoint});
       return;
     }
-    resolver.async_resolve(address.host, std::to_string(address.port),
-                           [self = shared_from_this()](error_code error, auto found) {
-                             if (self->over) return;
-                             if (error) {
-                               self->retry("no such host");
-                               return;
-                             }
-                             self->connect({found.begin(), found.end()});
-                           });
+    lookup.emplace(loop, address, [weak = weak_from_this()](std::vector<Tcp::endpoint> found) {
+      if (const auto self = weak.lock(); self && !self->over) self->connect(std::move(found));
+    });
   }
 
   void connect(std::vector<Tcp::endpoint> endpoints) {
@@ -138,7 +133,7 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
     over = true;
     again.cancel();
     limit.cancel();
-    resolver.cancel();
+    lookup.reset();
     tls.reset();
   }
 
@@ -148,7 +143,7 @@ struct Dial::State : std::enable_shared_from_this<Dial::State> {
   Address address;
   std::int64_t deadline_ns;
   Events events;
-  Tcp::resolver resolver;
+  std::optional<Lookup> lookup;
   Tcp::socket socket;
   Timer again, limit;
   Milliseconds pause = kFirstPause;
