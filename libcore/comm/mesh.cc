@@ -34,6 +34,19 @@ constexpr std::uint32_t kHelloBytes = 256;
 // Whether this member is reached, or reaches us, at another address than those of a mesh of one host.
 bool elsewhere(const net::Address& member) { return member.host != "127.0.0.1" && member.host != "::1"; }
 
+// Parts and totals are cut to fit.
+void check_lengths(const SumPlan& plan) {
+  if (plan.record_bytes > net::max_length(net::Type::record)) {
+    fail(Exit::usage, "a step's record of these {} shards has {} bytes, and nodes send each other {} at most: use fewer shards",
+         plan.shards, plan.record_bytes, net::max_length(net::Type::record));
+  }
+  if (plan.message_bytes > net::max_length(net::Type::message)) {
+    fail(Exit::usage, "the longest message between these {} nodes has {} bytes, and {} is the most: a smaller model, "
+                      "more nodes or --compress makes it shorter",
+         plan.ranks(), plan.message_bytes, net::max_length(net::Type::message));
+  }
+}
+
 }  // namespace
 
 // All of it on the loop.
@@ -331,6 +344,7 @@ std::unique_ptr<Communicator> Mesh::connect(const MeshGroup& group, const SumPla
          group.members.size());
   }
   net::Loop& loop = state_->loop;
+  if (plan.ranks() > 1) check_lengths(plan);
   if (plan.ranks() == 1) {
     auto flag = std::make_shared<Alarm>();
     loop.call([&] {

@@ -74,7 +74,7 @@ class Mesh {
   std::uint16_t port() const;
 
   // Connects with every other member: dials those of lower rank, waits for those of higher rank, who
-  // may have come before. Throws RoundAborted after abort(), and when `patience` ends, naming the
+  // may have come before. Fails with 64 where the plan has a record or message that no frame can carry. Throws RoundAborted after abort(), and when `patience` ends, naming the
   // ranks that are missing. The mesh outlives the Communicator. Plans must be equal on all ranks. A
   // group of one connects with nobody and adds as LocalGroup does. Only one Communicator at a time,
   // generations ascending.

@@ -73,6 +73,13 @@ void TcpRounds::lay_out() {
 void TcpRounds::adopt(std::span<const Collective> collectives) {
   loop_.call([&] {
     if (over_) return;
+    // What has come lies, or is still being read, where the old layout says. Nobody sends a frame of a bucket before
+    // it knows that all have chosen.
+    for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
+      if (!peers_[rank].began) continue;
+      abort(fmt::format("{}: a frame of a bucket before the collective is chosen", called(rank)));
+      return;
+    }
     collectives_.assign(collectives.begin(), collectives.end());
     lay_out();
   });
@@ -122,6 +129,27 @@ ByteView TcpRounds::gather(ByteView mine, std::span<const std::uint32_t> sizes) 
   if (sizes.size() != peers_.size() || mine.size() != sizes[group_.rank]) {
     fail(Exit::bug, "{} bytes to gather from rank {}", mine.size(), group_.rank);
   }
+  const std::uint32_t most = net::max_length(Type::gather);
+  const std::uint32_t longest = *std::ranges::max_element(sizes);
+  if (longest <= most) return gather_frames(mine, sizes);
+  // More than a frame takes: one piece of everybody's after the other, as all ranks know.
+  std::vector<std::uint64_t> begins = {0};
+  for (const std::uint32_t size : sizes) begins.push_back(begins.back() + size);
+  long_gathered_.resize(begins.back());
+  for (std::uint64_t done = 0; done < longest; done += most) {
+    const auto at = [&](std::uint64_t size) { return std::min(size, done); };
+    std::vector<std::uint32_t> now;
+    for (const std::uint32_t size : sizes) now.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(size - at(size), most)));
+    ByteView piece = gather_frames(mine.subspan(at(mine.size()), now[group_.rank]), now);
+    for (std::size_t rank = 0; rank < now.size(); ++rank) {
+      std::ranges::copy(piece.first(now[rank]), std::span(long_gathered_).subspan(begins[rank] + at(sizes[rank])).begin());
+      piece = piece.subspan(now[rank]);
+    }
+  }
+  return long_gathered_;
+}
+
+ByteView TcpRounds::gather_frames(ByteView mine, std::span<const std::uint32_t> sizes) {
   {
     const std::lock_guard lock(mutex_);
     own_gather_[++gathers_ % 2].assign(mine.begin(), mine.end());
@@ -277,7 +305,7 @@ void TcpRounds::take_inbox() {
 bool TcpRounds::abort_if_lost(const Flow* flow) {
   for (std::uint32_t rank = 0; rank < peers_.size(); ++rank) {
     if (peers_[rank].lost.empty() || (flow != nullptr && !flow->needs(rank))) continue;
-    abort(fmt::format("{}: {}", called(rank), peers_[rank].lost));
+    abort(first_lost_);
     return true;
   }
   return false;
@@ -314,9 +342,11 @@ void TcpRounds::peer_lost(std::uint32_t rank, const std::string& reason) {
     const std::lock_guard lock(mutex_);
     missing = connected_ < plan_.ranks() - 1;
   }
-  // A peer that has given and got all that this round needs may leave: the round ends without it.
+  // A peer that has given and got all that this round needs may leave: the round ends without it. Where it died, one
+  // that needed it gives up, and then those that need that one: the first that was lost is the culprit.
   const std::string text = fmt::format("{}: {}", called(rank), reason);
-  if (missing || needs(peer, rank)) abort(text);
+  if (first_lost_.empty()) first_lost_ = text;
+  if (missing || needs(peer, rank)) abort(first_lost_);
   alarm_->lose(rank, text);
   messages_.lose(text);
 }

@@ -40,7 +40,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void wait(std::size_t bucket);
   void post(ByteView record);
   ByteView collect();
-  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes);
+  ByteView gather(ByteView mine, std::span<const std::uint32_t> sizes);  // in several calls of frames where it is long
   void send(std::uint32_t to, std::uint64_t tag, std::span<const ByteView> pieces);  // any thread
   std::optional<Message> take(bool wait);
   // Waits until every peer is there, at most so long; the ranks that are missing.
@@ -74,6 +74,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
     std::vector<std::uint64_t> parts;    // by piece: rounds whose parts are here
     std::vector<std::uint64_t> results;  // by piece: rounds whose total is here
     std::uint64_t totals_to_send = 0;    // of the buckets that are begun
+    bool began = false;                  // a frame of a bucket has come, or begun to
     std::size_t under_way = 0;           // bytes of frames that the connection has and the system has not
     Message coming;                      // the message that is being read
   };
@@ -119,6 +120,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   void drop_all();
   std::uint64_t frame_number(std::uint64_t round, std::uint32_t piece, std::uint32_t tag = 0) const;
   std::span<std::byte> record_place(std::uint64_t round, std::uint32_t rank);
+  ByteView gather_frames(ByteView mine, std::span<const std::uint32_t> sizes);
   template <typename Condition>
   void wait_until(Condition met);
 
@@ -150,6 +152,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   std::vector<const float*> operands_;
   std::deque<Outgoing> queue_;
   std::size_t under_way_ = 0;         // bytes, of all peers
+  std::string first_lost_;            // who was, and why
   std::uint64_t record_round_ = 0;    // of the own record that was sent
   std::uint64_t gather_call_ = 0;     // that we are in, or were in last
   bool over_ = false;
@@ -157,6 +160,7 @@ class TcpRounds : public std::enable_shared_from_this<TcpRounds> {
   // The training thread's.
   std::vector<std::uint64_t> rounds_;  // by bucket
   std::uint64_t posts_ = 0, gathers_ = 0;
+  Bytes long_gathered_;                // of a gather() whose bytes no frame takes
 
   // Shared, under mutex_. Records: by parity of the round; a rank's own is written by its post(), the
   // others' by the loop before they are counted.

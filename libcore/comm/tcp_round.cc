@@ -198,6 +198,7 @@ std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) 
   }
   const std::uint64_t count = layout_->pieces().size();
   if (count == 0) refuse("of no bucket");
+  peer.began = true;
   const auto tag = static_cast<std::uint32_t>(header.sequence % tags_);
   const std::uint64_t round = header.sequence / tags_ / count;
   const auto p = static_cast<std::uint32_t>(header.sequence / tags_ % count);
@@ -210,15 +211,18 @@ std::span<std::byte> TcpRounds::place(std::uint32_t from, const Header& header) 
   }
   if (tag != 0) refuse("out of order");
   if (header.type == Type::part) {
-    if (round != peer.parts[p] + 1 || round > added_[p] + (piece.one_round ? 2 : 1)) {
+    const bool adds = piece.one_round || layout_->slice(piece, group_.rank).size() > 0;
+    if (!adds || round != peer.parts[p] + 1 || round > added_[p] + (piece.one_round ? 2 : 1)) {
       refuse("out of order");
     }
     return std::as_writable_bytes(staging_->at(p, from, round));
   }
-  if (piece.one_round || round != peer.results[p] + 1 || round != buckets_[piece.bucket].started) {
+  // An empty slice has no total: nothing waits for it, so that one would end the bucket too early.
+  const Slice slice = layout_->slice(piece, from);
+  if (piece.one_round || slice.size() == 0 || round != peer.results[p] + 1 ||
+      round != buckets_[piece.bucket].started) {
     refuse("out of order");
   }
-  const Slice slice = layout_->slice(piece, from);
   return std::as_writable_bytes(result().subspan(slice.begin, slice.size()));
 }
 

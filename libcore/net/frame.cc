@@ -57,7 +57,7 @@ std::uint32_t max_length(Type type) {
     case Type::mesh_hello: return 256;
     case Type::part: return 1024 * kMiB;
     case Type::result: return 1024 * kMiB;
-    case Type::record: return 64 * kKiB;
+    case Type::record: return 65 * kKiB;  // of 4,096 shards, and what is said beside them
     case Type::gather: return 16 * kMiB;
     case Type::message: return 1024 * kMiB;
     case Type::mesh_stay: return 256;

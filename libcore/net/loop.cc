@@ -7,6 +7,29 @@
 
 namespace dl::net {
 
+namespace {
+
+// The caller's thread is the loop's, as long as this lives.
+class Running {
+ public:
+  explicit Running(Loop::Core& core) : core_(core), work_(asio::make_work_guard(core.io)) {
+    core_.runner = std::this_thread::get_id();
+    core_.running = true;
+  }
+  ~Running() {
+    core_.runner = std::thread::id();
+    core_.running = false;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  Loop::Core& core_;
+  const asio::executor_work_guard<asio::io_context::executor_type> work_;
+};
+
+}  // namespace
+
 Loop::Loop() : core_(std::make_unique<Core>()) {}
 
 Loop::~Loop() { stop(); }
@@ -15,29 +38,21 @@ void Loop::start(std::function<void(std::exception_ptr)> failed) {
   // Known to run before the thread exists, so that nobody takes the loop for idle meanwhile.
   core_->running = true;
   core_->thread = std::thread([this, failed = std::move(failed)] {
-    if (!failed) {
-      run();
-      return;
-    }
-    try {
-      run();
-    } catch (...) {
-      failed(std::current_exception());
+    const Running running(*core_);
+    for (;;) {
+      try {
+        core_->io.run();
+        return;
+      } catch (...) {
+        if (!failed) throw;
+        failed(std::current_exception());
+      }
     }
   });
 }
 
 void Loop::run() {
-  core_->runner = std::this_thread::get_id();
-  core_->running = true;
-  const auto work = asio::make_work_guard(core_->io);
-  struct Ended {
-    Core& core;
-    ~Ended() {
-      core.runner = std::thread::id();
-      core.running = false;
-    }
-  } const ended{*core_};
+  const Running running(*core_);
   core_->io.run();
 }
 

@@ -22,8 +22,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Runs the callbacks on a thread of its own. An exception that leaves a callback ends the loop and
-  // is handed to `failed`, on the loop's thread; without `failed` it ends the process.
+  // Runs the callbacks on a thread of its own. An exception that leaves a callback is handed to `failed`, on the
+  // loop's thread, and the loop goes on, so that whoever waits can be told; without `failed` it ends the process.
   void start(std::function<void(std::exception_ptr)> failed = {});
   // Runs them on the caller's thread until stop(). Exceptions pass through.
   void run();

@@ -9,6 +9,7 @@
 #include <bit>
 #include <csignal>
 #include <deque>
+#include <limits>
 #include <optional>
 
 #include "base/clock.h"
@@ -72,7 +73,7 @@ class Node {
  public:
   Node(const NodeOptions& options, const Log& log)
       : options_(options), log_(log), credentials_(credentials_of(options)) {
-    loop_.start();
+    loop_.start([this](std::exception_ptr thrown) { broke(std::move(thrown)); });
     mesh_.emplace(loop_, net::Address{"", 0}, options.transport, guard());
     loop_.call([this] {
       signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
@@ -141,6 +142,15 @@ class Node {
     signal_ = number;
     client_->mailbox().put(coord::Signal{});  // wakes a waiting training thread
     loop_.post([this] { signals_.reset(); });
+  }
+
+  // On the I/O thread: one of its callbacks failed, which none should. The training thread ends the node.
+  void broke(std::exception_ptr thrown) try {
+    if (client_) std::rethrow_exception(std::move(thrown));
+  } catch (const std::exception& error) {
+    const std::string reason = fmt::format("this is a bug: on the I/O thread: {}", error.what());
+    mesh_->abort(std::numeric_limits<std::uint32_t>::max(), reason);
+    client_->mailbox().put(coord::CoordinatorLost{Exit::bug, reason});
   }
 
   coord::Incoming next() {

@@ -6,7 +6,10 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <condition_variable>
 #include <future>
+#include <map>
+#include <mutex>
 #include <optional>
 
 #include "comm/mesh_hello.h"
@@ -50,6 +53,11 @@ class Puppet {
         sink_.resize(header.length);
         return std::span(sink_);
       };
+      events.placed = [this](const net::Header& header) {
+        const std::lock_guard lock(mutex_);
+        ++heard_[header.type];
+        changed_.notify_all();
+      };
       events.closed = [this](const std::string& why) { closed_.set_value(why); };
       connection_->open(std::move(events));
     });
@@ -70,10 +78,27 @@ class Puppet {
   }
   std::string closed() { return in_time(closed_future_) ? closed_future_.get() : "still open"; }
 
+  // Waits for so many frames of a type, in all.
+  void await(Type type, std::uint64_t count) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, kSoon, [&] { return heard_[type] >= count; })) FAIL("too few frames came");
+  }
+
+  struct Said {
+    Type type;
+    std::uint64_t sequence;
+    Bytes payload;
+  };
   void send(Type type, std::uint64_t sequence, std::size_t bytes, std::uint32_t generation = 1) {
+    send({{type, sequence, Bytes(bytes)}}, generation);
+  }
+  // In one go.
+  void send(const std::vector<Said>& frames, std::uint32_t generation = 1) {
     loop_.call([&] {
-      const ByteView all = kept_.emplace_back(bytes);
-      connection_->send_bulk(type, generation, sequence, std::span(&all, 1));
+      for (const Said& frame : frames) {
+        const ByteView all = kept_.emplace_back(frame.payload);
+        connection_->send_bulk(frame.type, generation, frame.sequence, std::span(&all, 1));
+      }
     });
   }
   void go() {
@@ -89,21 +114,23 @@ class Puppet {
   std::future<void> answered_future_ = answered_.get_future();
   std::future<std::string> closed_future_ = closed_.get_future();
   Bytes sink_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<Type, std::uint64_t> heard_;
   std::deque<Bytes> kept_;
 };
 
-// Rank 0 of two does `work`; the other one is a puppet that has said a proper hello. What rank 0 threw;
-// where it waits for more than the puppet plays, that.
-std::string against_puppet(const Problem& problem,
-                           const std::function<void(comm::Communicator&)>& work,
-                           const std::function<void(Puppet&)>& play,
-                           const comm::TcpTuning& tuning = {}, std::uint64_t message_bytes = 0) {
+// Rank 0 does `work`; the others are puppets that have said a proper hello, in order. What rank 0 threw;
+// where it waits for more than the puppets play, that.
+std::string against_puppets(const Problem& problem, const std::function<void(comm::Communicator&)>& work,
+                            const std::function<void(std::deque<Puppet>&)>& play, const comm::TcpTuning& tuning = {},
+                            std::uint64_t message_bytes = 0) {
   test::Nodes node(1);
   net::Loop loop;
   loop.start();
   std::string thrown;
   comm::MeshGroup group = node.group(0);
-  group.members.push_back({"127.0.0.1", 1});
+  group.members.resize(problem.ranks(), {"127.0.0.1", 1});
   comm::SumPlan plan = problem.plan();
   plan.message_bytes = message_bytes;
   const std::future<void> trainer = std::async(std::launch::async, [&] {
@@ -114,13 +141,23 @@ std::string against_puppet(const Problem& problem,
       thrown = e.what();
     }
   });
-  Puppet puppet(loop, node.meshes[0]->port());
-  puppet.hello({"run", 1, 1, {}});
-  puppet.answered();
-  play(puppet);
+  std::deque<Puppet> puppets;
+  for (std::uint32_t rank = 1; rank < problem.ranks(); ++rank) {
+    Puppet& puppet = puppets.emplace_back(loop, node.meshes[0]->port());
+    puppet.hello({"run", 1, rank, {}});
+    puppet.answered();
+  }
+  play(puppets);
   if (!in_time(trainer)) node.meshes[0]->abort(1, "rank 0 still waits");
   trainer.wait();
   return thrown;
+}
+
+std::string against_puppet(const Problem& problem, const std::function<void(comm::Communicator&)>& work,
+                           const std::function<void(Puppet&)>& play, const comm::TcpTuning& tuning = {},
+                           std::uint64_t message_bytes = 0) {
+  return against_puppets(
+      problem, work, [&](std::deque<Puppet>& puppets) { play(puppets.front()); }, tuning, message_bytes);
 }
 
 const std::string kPeer = "rank 1 (127.0.0.1:1): ";
@@ -289,4 +326,57 @@ TEST_CASE("tcp: a message is refused before memory is taken where it is too long
   CHECK(said(100, 101) == "10 bytes; " + kPeer + "a message frame of 101 bytes, where 100 are the most");
   CHECK(said(100, 20, 2) == "10 bytes; " + kPeer + "a message frame of another generation");
   CHECK(said(0, 0) == kPeer + "a message frame of 10 bytes, where 0 are the most");
+}
+
+TEST_CASE("tcp: a total of an empty slice, or parts for one, are refused, and no bucket is over too early") {
+  Problem problem = small(3);
+  problem.buckets = {{0, 10}};  // one line of floats, which rank 2 owns
+  const comm::TcpTuning two_rounds{.one_round_bytes = 0};
+  const auto said = [&](Type type) {
+    return against_puppets(
+        problem, [&](comm::Communicator& end) { whole_round(end, problem, 0); },
+        [&](std::deque<Puppet>& puppets) {
+          puppets[0].await(Type::record, 1);  // rank 0 has begun
+          puppets[0].send(type, 1, 0);
+        },
+        two_rounds);
+  };
+  CHECK(said(Type::result) == kPeer + "a result frame out of order");
+  CHECK(said(Type::part) == kPeer + "a part frame out of order");
+}
+
+TEST_CASE("tcp: while links are measured, a frame of a bucket ends the group: its place is not chosen yet") {
+  Problem problem = small(2);
+  problem.buckets = {{0, 100}};
+  comm::TcpTuning measured;
+  measured.collective = std::nullopt;
+  const std::array<double, 3> costs = {5, 0, 0};  // all to all is slow: doubling is chosen
+  const ByteView costs_bytes = std::as_bytes(std::span(costs));
+  const auto met = [&](bool early) {
+    return against_puppet(
+        problem, [&](comm::Communicator& end) { CHECK(end.transport() == "tcp, 1 of 1 buckets by doubling"); },
+        [&](Puppet& puppet) {
+          std::uint64_t calls = 0;
+          const auto gather = [&](std::size_t bytes) {
+            puppet.await(Type::gather, ++calls);
+            puppet.send(Type::gather, calls, bytes);
+          };
+          for (int i = 0; i < 6; ++i) gather(0);
+          for (std::uint64_t i = 1; i <= 6; ++i) {
+            puppet.await(Type::message, i);
+            puppet.send(Type::message, 0, 0);
+          }
+          for (int i = 0; i < 4; ++i) gather(256 * 1024);
+          puppet.await(Type::gather, ++calls);
+          std::vector<Puppet::Said> last = {{Type::gather, calls, Bytes(costs_bytes.begin(), costs_bytes.end())}};
+          if (early) last.push_back({Type::part, 1, Bytes(400)});
+          puppet.send(last);
+          if (early) return;
+          puppet.await(Type::gather, ++calls);
+          puppet.send(Type::gather, calls, 0);
+        },
+        measured);
+  };
+  CHECK(met(false) == "");
+  CHECK(met(true) == kPeer + "a frame of a bucket before the collective is chosen");
 }

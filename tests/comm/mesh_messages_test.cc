@@ -5,6 +5,7 @@
 #include <future>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "small.h"
 
 using namespace dl;
@@ -56,6 +57,57 @@ std::string take_all(comm::Communicator& end, std::uint64_t count) {
 void meet(comm::Communicator& end) { end.gather({}, std::vector<std::uint32_t>(end.size(), 0)); }
 
 }  // namespace
+
+TEST_CASE("mesh: a plan that no frame can carry is 64, with the numbers, before anybody is met") {
+  test::Nodes nodes(1);
+  comm::MeshGroup group = nodes.group(0);
+  group.members.push_back({"127.0.0.1", 1});
+  const auto refused = [&](const comm::SumPlan& plan) -> std::string {
+    try {
+      nodes.meshes[0]->connect(group, plan, net::Milliseconds(1));
+    } catch (const Error& error) {
+      CHECK(error.code() == Exit::usage);
+      return error.what();
+    } catch (const comm::RoundAborted&) {
+    }
+    return "";
+  };
+  comm::SumPlan plan = small(2).plan();
+  plan.record_bytes = 66560;
+  plan.message_bytes = std::uint64_t{1} << 30;
+  CHECK(refused(plan) == "");
+  ++plan.message_bytes;
+  CHECK(refused(plan).find("the longest message between these 2 nodes has 1073741825 bytes, and 1073741824 is the most") == 0);
+  ++plan.record_bytes;
+  CHECK(refused(plan).find("a step's record of these 2 shards has 66561 bytes, and nodes send each other 66560 at most") == 0);
+}
+
+TEST_CASE("mesh: what no frame takes is gathered in pieces") {
+  constexpr std::uint32_t kFrame = 16 << 20;
+  const Problem problem = small(3);
+  const std::vector<std::uint32_t> sizes = {kFrame + 5, 7, 2 * kFrame};
+  const auto value = [](std::uint32_t rank, std::size_t i) { return static_cast<std::byte>(i * 7 + (i >> 11) + rank); };
+  test::Nodes nodes(3);
+  std::vector<std::string> wrong(3);
+  const auto thrown = test::as_threads(3, [&](std::uint32_t rank) {
+    const auto end = nodes.meshes[rank]->connect(nodes.group(rank), problem.plan(), kLong);
+    Bytes mine(sizes[rank]);
+    for (std::size_t i = 0; i < mine.size(); ++i) mine[i] = value(rank, i);
+    const ByteView all = end->gather(mine, sizes);
+    std::size_t at = 0;
+    for (std::uint32_t from = 0; from < 3; ++from) {
+      for (std::size_t i = 0; i < sizes[from] && wrong[rank].empty(); ++i, ++at) {
+        if (at >= all.size() || all[at] != value(from, i)) wrong[rank] = "byte " + std::to_string(i) + " of rank " + std::to_string(from);
+      }
+    }
+    if (all.size() != at) wrong[rank] = "another length";
+    meet(*end);
+  });
+  for (std::uint32_t rank = 0; rank < 3; ++rank) {
+    CHECK(thrown[rank] == "");
+    CHECK(wrong[rank] == "");
+  }
+}
 
 TEST_CASE("mesh: messages arrive whole and in order, among sums, short ones and megabytes") {
   constexpr std::uint64_t kCount = 24;

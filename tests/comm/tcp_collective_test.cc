@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <barrier>
 #include <future>
 
 #include "comm/links.h"
@@ -161,6 +162,36 @@ TEST_CASE("tcp: by doubling and the tree too, a peer that vanishes in any phase 
           if (rank == gone) continue;
           CHECK(thrown[rank].starts_with("rank "));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("tcp: by doubling and the tree, the rank that died is named, not a neighbour that gave up") {
+  const Problem problem = test::small(4);
+  test::Nodes nodes(4);
+  std::uint32_t generation = 0;
+  for (const Collective collective : {Collective::doubling, Collective::tree}) {
+    for (std::uint32_t gone = 0; gone < 4; ++gone) {
+      CAPTURE(name_of(collective));
+      CAPTURE(gone);
+      ++generation;
+      std::barrier all_know(3);
+      const auto thrown = test::as_threads(4, [&](std::uint32_t rank) {
+        TcpTuning tuning;
+        tuning.collective = collective;
+        const auto end = nodes.meshes[rank]->connect(nodes.group(rank, generation), problem.plan(), kLong, tuning);
+        test::whole_round(*end, problem, 0);
+        if (rank == gone) return;
+        CHECK_THROWS_AS(end->take(true), comm::RoundAborted);  // there is no message, and never will be
+        all_know.arrive_and_wait();
+        test::whole_round(*end, problem, 1);
+      });
+      for (std::uint32_t rank = 0; rank < 4; ++rank) {
+        if (rank == gone) continue;
+        CAPTURE(rank);
+        CHECK(thrown[rank] == fmt::format("rank {} ({}): closed by peer", gone,
+                                          net::to_string(nodes.group(0, 1).members[gone])));
       }
     }
   }

@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "net/frame.h"
+
 using namespace dl;
 
 TEST_CASE("group: parts, segments and records follow from the map of shards") {
@@ -37,4 +39,9 @@ TEST_CASE("group: records are put together in the tree, bits are or-ed, a bad lo
   CHECK(totals.weight == 12);
   CHECK(totals.bad_shard == UINT32_MAX);
   CHECK(train::read_records(group, records(std::numeric_limits<double>::quiet_NaN())).bad_shard == 1);
+}
+
+TEST_CASE("group: the record of a rank with the most shards that there can be fits into a frame") {
+  const train::Group group{.generation = 1, .rank = 0, .size = 2, .owner = std::vector<std::uint32_t>(4096, 0)};
+  CHECK(train::StepRecord::bytes(group) <= net::max_length(net::Type::record));
 }
