@@ -60,11 +60,11 @@ struct TcpTuning {
 // thread.
 class Mesh {
  public:
-  // Listens; fails with 73. An address without a host is 127.0.0.1 and ::1, until the first group that has a member
-  // elsewhere: then every address of this machine, at the same port. `tcp`: no shared memory and no Unix socket with anybody. Every TCP connection
-  // is secured by the guard's credentials: who has the key, or a certificate that is good, is a peer, before
-  // a greeting is read, memory offered or a Unix socket named. Without them connections are plain. Nodes of
-  // another `place` count as being on other hosts.
+  // Listens; fails with 73. An address without a host is 127.0.0.1 and ::1, until the first group that has a
+  // member elsewhere: then every address of this machine, at the same port. `tcp`: no shared memory and no Unix
+  // socket with anybody. Every TCP connection is secured by the guard's credentials: who has the key, or a
+  // certificate that is good, is a peer, before a greeting is read, memory offered or a Unix socket named.
+  // Without them connections are plain. Nodes of another `place` count as being on other hosts.
   Mesh(net::Loop& loop, const net::Address& listen, Transport transport = Transport::automatic,
        net::Guard guard = {}, const std::string& place = {});
   ~Mesh();
@@ -74,8 +74,9 @@ class Mesh {
   std::uint16_t port() const;
 
   // Connects with every other member: dials those of lower rank, waits for those of higher rank, who
-  // may have come before. Fails with 64 where the plan has a record or message that no frame can carry. Throws RoundAborted after abort(), and when `patience` ends, naming the
-  // ranks that are missing. The mesh outlives the Communicator. Plans must be equal on all ranks. A
+  // may have come before. Fails with 64 where the plan has a record or message that no frame can carry, and with
+  // 73 where it cannot listen for members elsewhere. Throws RoundAborted after abort(), and when `patience` ends,
+  // naming the ranks that are missing. The mesh outlives the Communicator. Plans must be equal on all ranks. A
   // group of one connects with nobody and adds as LocalGroup does. Only one Communicator at a time,
   // generations ascending.
   //

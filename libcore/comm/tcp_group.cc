@@ -139,7 +139,9 @@ ByteView TcpRounds::gather(ByteView mine, std::span<const std::uint32_t> sizes) 
   for (std::uint64_t done = 0; done < longest; done += most) {
     const auto at = [&](std::uint64_t size) { return std::min(size, done); };
     std::vector<std::uint32_t> now;
-    for (const std::uint32_t size : sizes) now.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(size - at(size), most)));
+    for (const std::uint32_t size : sizes) {
+      now.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(size - at(size), most)));
+    }
     ByteView piece = gather_frames(mine.subspan(at(mine.size()), now[group_.rank]), now);
     for (std::size_t rank = 0; rank < now.size(); ++rank) {
       std::ranges::copy(piece.first(now[rank]), std::span(long_gathered_).subspan(begins[rank] + at(sizes[rank])).begin());

@@ -61,13 +61,20 @@ tensor-3 | tensor | $every | --mode tensor
 int8-3 | int8 | $every | --compress int8
 local-3 | local | $((every + 8)) | --mode local --local-steps 8 --compress int8
 "
-fact "async: a node is killed, and the run goes back to its mirror, and ends" killed async $every --mode async
-fact "async: every sample was used once in each epoch" audit async
 replayed() {
-  dl-coord -q --replay async --json >async.replay 2>replay.log || { cat replay.log; return 1; }
-  same "$(field params_sha256 async.replay)" "$(field params_sha256 async.json)"
+  dl-coord -q --replay "$1" --json >"$1.replay" 2>replay.log || { cat replay.log; return 1; }
+  same "$(field params_sha256 "$1.replay")" "$(field params_sha256 "$1.json")"
 }
-fact "async: a replay on one node has the same bits" replayed
+while IFS='|' read -r name more; do
+  name=$(echo $name)
+  [ -n "$name" ] || continue
+  fact "$name: a node is killed, and the run goes back to its mirror, and ends" killed "$name" $every --mode async $more
+  fact "$name: every sample was used once in each epoch" audit "$name"
+  fact "$name: a replay on one node has the same bits" replayed "$name"
+done <<<"
+async |
+async-int8 | --compress int8
+"
 
 headless() {  # the coordinator is killed; nodes keep their mirrors
   in_background=(dl-coord "${options[@]}" -o headless --epochs $epochs --mode pipeline --mirror $every --nodes 2)
