@@ -238,9 +238,10 @@ TEST_CASE("hosts: generations come and go, aborted at any moment, and no descrip
     std::promise<void> begun;
     std::thread other([&] {
       begun.get_future().get();
-      // Later and later: while they greet, are invited, have met.
-      for (std::uint32_t i = 0; i < generation * 20; ++i) std::this_thread::yield();
       if (!aborted) return;
+      // Later and later: while they greet, are invited, have met. By the clock: on a busy machine a yield takes long.
+      const std::int64_t at = monotonic_ns() + std::int64_t{generation} * 20'000;
+      while (monotonic_ns() < at) std::this_thread::yield();
       for (const auto& mesh : nodes.meshes) mesh->abort(generation, "over");
     });
     const auto thrown = test::as_threads(3, [&](std::uint32_t rank) {
