@@ -16,6 +16,10 @@ Streams::Streams(const Log& log)
       })),
       log_(log.through(err_)) {}
 
+void Streams::alarm(const std::string& text) const {
+  log_.shows(Level::warning) ? log_.warning("{}", text) : log_.error("{}", text);
+}
+
 Exit Streams::run(const std::function<Exit()>& work, Patience patience) {
   Exit code = Exit::ok;
   try {

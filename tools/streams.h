@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -24,6 +25,8 @@ class Streams {
   Outlet& out() { return *out_; }
   Outlet& err() { return *err_; }
   const Log& log() const { return log_; }  // to standard error
+  // A warning that is said even where -q leaves nothing but errors.
+  void alarm(const std::string& text) const;
 
   // Does the work, says in one line why it failed, and waits for the readers: as long as they read, and one that takes
   // nothing for `patience` no longer (none: it is waited for until it leaves). After a signal and out of time (75),

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -60,12 +61,13 @@ class Store {
   // step, and what a writer that died left behind. One process writes at a time.
   fs::path commit(std::uint64_t step, const Checkpoint& checkpoint);
   fs::path commit_best(const Checkpoint& checkpoint);
-  // The newest that loads; damaged ones are passed over and named in `passed_over`.
+  // The newest that loads; others are passed over, and why, the newest first, is in `passed_over`. 74 where the
+  // directory cannot be read.
   struct Found {
     fs::path path;
     Checkpoint checkpoint;
   };
-  std::optional<Found> newest(std::vector<std::string>& passed_over) const;
+  std::optional<Found> newest(std::vector<Error>& passed_over) const;
 
  private:
   fs::path directory_;

@@ -35,12 +35,12 @@ std::optional<std::uint64_t> step_of(std::string_view name) {
   return step;
 }
 
-// Ascending.
-std::vector<std::uint64_t> steps_in(const fs::path& directory) {
+// Ascending; those that can be seen.
+std::vector<std::uint64_t> steps_in(const fs::path& directory, std::error_code& error) {
   std::vector<std::uint64_t> steps;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
-    if (const auto step = step_of(entry.path().filename().string())) steps.push_back(*step);
+  const fs::directory_iterator end;
+  for (fs::directory_iterator entry(directory, error); !error && entry != end; entry.increment(error)) {
+    if (const auto step = step_of(entry->path().filename().string())) steps.push_back(*step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -87,7 +87,8 @@ fs::path Store::commit(std::uint64_t step, const Checkpoint& checkpoint) {
   write_checkpoint(path, checkpoint);
   point_latest(directory_, path.filename().string());
   // Files of later steps did not load when this run was resumed; they are not counted or touched.
-  std::vector<std::uint64_t> steps = steps_in(directory_);
+  std::error_code unseen;
+  std::vector<std::uint64_t> steps = steps_in(directory_, unseen);
   steps.erase(std::upper_bound(steps.begin(), steps.end(), step), steps.end());
   for (std::size_t i = 0; i + keep_ < steps.size(); ++i) {
     std::error_code ignored;
@@ -102,14 +103,18 @@ fs::path Store::commit_best(const Checkpoint& checkpoint) {
   return path;
 }
 
-std::optional<Store::Found> Store::newest(std::vector<std::string>& passed_over) const {
-  std::vector<std::uint64_t> steps = steps_in(directory_);
+std::optional<Store::Found> Store::newest(std::vector<Error>& passed_over) const {
+  std::error_code unseen;
+  const std::vector<std::uint64_t> steps = steps_in(directory_, unseen);
+  if (unseen && unseen != std::errc::no_such_file_or_directory) {
+    fail(Exit::io, "{}: its checkpoints cannot be listed: {}", directory_.string(), unseen.message());
+  }
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const fs::path path = directory_ / name_of(*step);
     try {
       return Found{path, read_checkpoint(path)};
     } catch (const Error& error) {
-      passed_over.emplace_back(error.what());
+      passed_over.push_back(error);
     }
   }
   return std::nullopt;

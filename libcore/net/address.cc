@@ -40,4 +40,10 @@ std::string to_string(const Address& address) {
             : fmt::format("{}:{}", address.host, address.port);
 }
 
+bool is_loopback(const Address& address) {
+  const std::string& host = address.host;
+  const bool number = host.find_first_not_of("0123456789.") == std::string::npos;
+  return host == "localhost" || host == "::1" || (number && host.starts_with("127."));
+}
+
 }  // namespace dl::net

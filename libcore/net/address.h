@@ -19,4 +19,7 @@ struct Address {
 Address parse_address(std::string_view text);
 std::string to_string(const Address& address);
 
+// Whether it is one of this host's own that no other host reaches: 127.0.0.0/8, ::1, localhost.
+bool is_loopback(const Address& address);
+
 }  // namespace dl::net

@@ -35,9 +35,9 @@ void commit(const fs::path& directory) { Store(directory, 2).commit(3, at_step(3
 
 // What is wrong with a directory that was found after a crash; empty: nothing.
 std::string wrong_with(const fs::path& found, std::set<std::uint64_t>& seen) {
-  std::vector<std::string> passed_over;
+  std::vector<Error> passed_over;
   const auto newest = Store(found, 2).newest(passed_over);
-  if (!passed_over.empty()) return passed_over.front();
+  if (!passed_over.empty()) return passed_over.front().what();
   if (!newest) return "no checkpoint loads";
   const std::uint64_t step = newest->checkpoint.cursors.at("step");
   if (step < 2) return "the newest is older than what was announced";
@@ -121,7 +121,7 @@ TEST_CASE("store: without the fsync of the directory, an announced checkpoint co
     for (const DiskCall& call : made) disk.apply(call);
     const test::Scratch found;
     disk.restore(found.path(), CrashedDisk::Fate::nothing_unsynced);
-    std::vector<std::string> passed_over;
+    std::vector<Error> passed_over;
     const auto newest = Store(found.path(), 2).newest(passed_over);
     return newest ? newest->checkpoint.cursors.at("step") : 0;
   };

@@ -79,7 +79,7 @@ TEST_CASE("store: the newest few stay, and latest names the newest") {
 TEST_CASE("store: a damaged checkpoint is passed over and named") {
   const test::Scratch dir;
   Store store(dir.path(), 3);
-  std::vector<std::string> passed_over;
+  std::vector<Error> passed_over;
   CHECK_FALSE(store.newest(passed_over));
   for (const std::uint64_t step : {1, 2, 3}) store.commit(step, at_step(step));
   damage(dir / "step-000000000003.safetensors");
@@ -88,7 +88,7 @@ TEST_CASE("store: a damaged checkpoint is passed over and named") {
   CHECK(found->checkpoint == at_step(2));
   CHECK(found->path.filename() == "step-000000000002.safetensors");
   REQUIRE(passed_over.size() == 1);
-  CHECK(passed_over[0].find("step-000000000003.safetensors") != std::string::npos);
+  CHECK(std::string(passed_over[0].what()).find("step-000000000003.safetensors") != std::string::npos);
   damage(dir / "step-000000000002.safetensors");
   damage(dir / "step-000000000001.safetensors");
   passed_over.clear();
@@ -103,7 +103,7 @@ TEST_CASE("store: a damaged later step does not push out what is committed after
   damage(dir / "step-000000000009.safetensors");
   store.commit(4, at_step(4));
   store.commit(5, at_step(5));
-  std::vector<std::string> passed_over;
+  std::vector<Error> passed_over;
   CHECK(store.newest(passed_over)->checkpoint == at_step(5));
   CHECK(fs::read_symlink(dir / "latest") == "step-000000000005.safetensors");
 }
@@ -125,7 +125,7 @@ TEST_CASE("store: files of others are not touched, leftovers of a dead writer ar
 TEST_CASE("store: a missing directory is 73, and nothing to find") {
   const test::Scratch dir;
   Store store(dir / "none", 1);
-  std::vector<std::string> passed_over;
+  std::vector<Error> passed_over;
   CHECK_FALSE(store.newest(passed_over));
   try {
     store.commit(1, at_step(1));
@@ -147,7 +147,7 @@ TEST_CASE("store: killed before any system call of a commit, the old or the new 
       return;
     }
     if (fate == Fate::killed) ++killed;
-    std::vector<std::string> passed_over;
+    std::vector<Error> passed_over;
     const auto found = store.newest(passed_over);
     REQUIRE(found);
     CHECK(passed_over.empty());

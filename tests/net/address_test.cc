@@ -29,6 +29,13 @@ TEST_CASE("address: what is not HOST:PORT is refused with 64") {
   }
 }
 
+TEST_CASE("address: which ones no other host reaches") {
+  for (const char* text : {"127.0.0.1:1", "127.3.2.1:0", "localhost:1", "[::1]:1"}) CHECK(is_loopback(parse_address(text)));
+  for (const char* text : {":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "127.example.com:1", "node3:1", "[::12]:1"}) {
+    CHECK_FALSE(is_loopback(parse_address(text)));
+  }
+}
+
 TEST_CASE("address: an IPv6 address is shown in brackets") {
   CHECK(to_string(Address{"::1", 80}) == "[::1]:80");
   CHECK(to_string(Address{"a", 80}) == "a:80");

@@ -146,16 +146,16 @@ void Display::tell(const Json& event) {
               speeds.size() > 16 ? " | ..." : "", text_of(event, "shards"), event.at("shards") == 1 ? "" : "s",
               now * 1e3, (now - event.at("gain_seconds").get<double>()) * 1e3);
   } else if (name == "lost") {
-    alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
+    streams_.alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
                       node_of(event), text_of(event, "reason")));
   } else if (name == "step_refused") {
     if (!std::has_single_bit(++refusals_)) return;
-    alarm(fmt::format("{}: {} step{} left out ({} such so far)", text_of(event, "reason"), text_of(event, "left_out"),
+    streams_.alarm(fmt::format("{}: {} step{} left out ({} such so far)", text_of(event, "reason"), text_of(event, "left_out"),
                       event.at("left_out") == 1 ? " is" : "s are", refusals_));
   } else if (name == "checkpoint_left_out") {
-    alarm(fmt::format("no checkpoint of step {}: {}", text_of(event, "step"), text_of(event, "reason")));
+    streams_.alarm(fmt::format("no checkpoint of step {}: {}", text_of(event, "step"), text_of(event, "reason")));
   } else if (name == "refused") {
-    alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
+    streams_.alarm(fmt::format("refused a node ({}): {}", node_of(event), text_of(event, "reason")));
   } else if (name == "epoch") {
     log_.info("epoch {}{}{}", text_of(event, "epoch"),
               run_.epochs > 0 ? fmt::format(" of {}", run_.epochs) : "", judgement(event));
@@ -178,11 +178,6 @@ void Display::check_collective(const Json& owner, std::uint32_t ranks) {
   goes_direct_ = true;
   log_.warning("--collective {0}: sums over TCP go direct, since {1} nodes that hold {2} cannot go by {0}",
                name_of(*run_.collective), ranks, shares_of(owner, ranks));
-}
-
-// Told even where -q leaves nothing but errors.
-void Display::alarm(const std::string& text) const {
-  log_.shows(Level::warning) ? log_.warning("{}", text) : log_.error("{}", text);
 }
 
 std::string Display::line_of(const coord::Progress& progress, double rate) const {

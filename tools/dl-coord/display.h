@@ -34,7 +34,6 @@ class Display {
  private:
   void tell(const Json& event);
   void erase();
-  void alarm(const std::string& text) const;
   void check_collective(const Json& owner, std::uint32_t ranks);
   std::string line_of(const coord::Progress& progress, double rate) const;
 

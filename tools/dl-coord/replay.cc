@@ -71,10 +71,10 @@ void read_data(const cli::Given& given, Options& o) {
 }
 
 // The run ends at its newest checkpoint now; its arithmetic is the one that it had.
-std::uint64_t read_checkpoint(Replayed& out, const Log& log) {
-  std::vector<std::string> passed_over;
+std::uint64_t read_checkpoint(Replayed& out, const cli::Streams& streams) {
+  std::vector<Error> passed_over;
   const auto found = checkpoint::Store(out.options.run, 1).newest(passed_over);
-  for (const std::string& bad : passed_over) log.warning("passed over: {}", bad);
+  for (const Error& bad : passed_over) streams.alarm(fmt::format("passed over: {}", bad.what()));
   if (!found) fail(Exit::no_input, "{}: no checkpoint to compare with", out.options.run.string());
   out.checkpoint = found->path;
   out.params_sha256 = checkpoint::params_sha256(found->checkpoint.parameters);
@@ -99,14 +99,14 @@ void read_initial(const cli::Given& given, Replayed& out) {
   out.initial = train::begin_with(out.record, found, "--init " + path.string());
 }
 
-Replayed read(const cli::Given& given, const Log& log) {
+Replayed read(const cli::Given& given, const cli::Streams& streams) {
   check_options(given);
   Replayed out;
   Options& o = out.options;
   read_run(given.text("replay"), out);
   read_data(given, o);
   out.record = {out.run_id, o.config, o.manifest.schema.to_json(), o.config.arithmetic};
-  const std::uint64_t step = read_checkpoint(out, log);
+  const std::uint64_t step = read_checkpoint(out, streams);
   read_initial(given, out);
   const fs::path updates = fs::absolute(o.run / train::kUpdateLogName);
   train::check_updates(updates, train::logged_run(out.run_id, o.config), static_cast<std::uint32_t>(o.manifest.shards.size()), step);
@@ -130,7 +130,7 @@ Replayed read(const cli::Given& given, const Log& log) {
 
 Exit replay(const cli::Given& given, cli::Streams& streams) {
   const Log& log = streams.log();
-  const Replayed run = read(given, log);
+  const Replayed run = read(given, streams);
   const Options& o = run.options;
   const std::string node = find_node();
   std::shared_ptr<const net::Credentials> credentials = o.certificate;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "training.h"
 
+#include <algorithm>
+
 #include "checkpoint/checkpoint.h"
 #include "coord/server.h"
 #include "data/sampler.h"
@@ -18,12 +20,23 @@ namespace dl::tool {
 
 namespace {
 
+// Whether to throw away what is there is not for dl-coord to say: what cannot be read may be whole.
+[[noreturn]] void refuse_to_begin_again(const fs::path& run, const std::vector<Error>& passed_over) {
+  const bool damaged = std::ranges::all_of(passed_over, [](const Error& bad) { return bad.code() == Exit::data; });
+  fail(damaged ? Exit::data : Exit::io,
+       "{}: {} there, and none can be loaded ({}); to begin again at step 0, move step-*.safetensors away or give "
+       "another -o", run.string(),
+       passed_over.size() == 1 ? "a checkpoint is" : fmt::format("{} checkpoints are", passed_over.size()),
+       passed_over.front().what());
+}
+
 // The newest checkpoint that loads becomes the state to go on from.
 void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunRecord& record,
-            coord::ServerSettings& settings, const Log& log) {
-  std::vector<std::string> passed_over;
+            coord::ServerSettings& settings, const cli::Streams& streams) {
+  std::vector<Error> passed_over;
   const auto found = store.newest(passed_over);
-  for (const std::string& bad : passed_over) log.warning("passed over: {}", bad);
+  for (const Error& bad : passed_over) streams.alarm(fmt::format("passed over: {}", bad.what()));
+  if (!found && !passed_over.empty()) refuse_to_begin_again(run.path(), passed_over);
   if (!found) return;
   train::Snapshot snapshot = train::to_snapshot(record, found->checkpoint, found->path.string());
   record.arithmetic = JsonObject(found->checkpoint.metadata, found->path.string()).text("arithmetic");
@@ -31,7 +44,7 @@ void resume(const RunDirectory& run, const checkpoint::Store& store, train::RunR
   settings.plan.kept_step = static_cast<std::int64_t>(snapshot.step);
   settings.kept = std::make_shared<const coord::State>(coord::State{
       snapshot.step, coord::StateReason::asked, std::move(snapshot.cursor), std::move(snapshot.values)});
-  log.info("{}: goes on from step {}", run.path().string(), snapshot.step);
+  streams.log().info("{}: goes on from step {}", run.path().string(), snapshot.step);
 }
 
 void begin(const Options& o, coord::ServerSettings& settings) {
@@ -76,8 +89,9 @@ Exit train_run(const cli::Given& given, cli::Streams& streams) {
   introduce(o, log);
   log.info("{}: nodes connect to {}", run.path().string(), net::to_string(server.address()));
   if (o.insecure) {
-    log.warning("--insecure: nothing is encrypted, and whoever reaches {} can join this run",
-                net::to_string(server.address()));
+    const std::string text = fmt::format("--insecure: nothing is encrypted, and whoever reaches {} can join this run",
+                                         net::to_string(server.address()));
+    net::is_loopback(server.address()) ? log.warning("{}", text) : streams.alarm(text);
   }
 
   checkpoint::Store store(run.path(), o.keep);
@@ -87,7 +101,7 @@ Exit train_run(const cli::Given& given, cli::Streams& streams) {
   settings.files = files_of(o);
   settings.state_floats = record.state_floats();
   settings.deadline_ns = o.deadline_ns;
-  if (run.begun_before()) resume(run, store, record, settings, log);
+  if (run.begun_before()) resume(run, store, record, settings, streams);
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   begin_ledger(run.ledger(), o, record, settings);
   std::optional<train::UpdateLog> updates;

@@ -14,13 +14,15 @@ using namespace dl;
 namespace {
 
 // What it shows to be let in. A key itself is never on a command line: anybody may read that.
-void read_credentials(const cli::Given& given, train::NodeOptions& options, const Log& log) {
+void read_credentials(const cli::Given& given, train::NodeOptions& options, const cli::Streams& streams) {
   options.tls = cli::read_tls_options(given);
   if (options.tls.given()) return;
   options.insecure = given.flag("insecure");
   if (options.insecure) {
     if (given.has("key")) fail(Exit::usage, "--insecure goes without a key; give that or --key, not both");
-    log.warning("--insecure: nothing is encrypted, and nobody has to show a key");
+    constexpr const char* kText = "--insecure: nothing is encrypted, and nobody has to show a key";
+    const bool here = net::is_loopback(net::parse_address(options.coordinator));
+    here ? streams.log().warning("{}", kText) : streams.alarm(kText);
     return;
   }
   const char* variable = std::getenv("DL_KEY_FILE");
@@ -56,12 +58,12 @@ int main(int argc, char** argv) {
       .option("wait", "TIME", "how long to wait for the coordinator", "60s")
       .config_file();
   cli::add_tls_options(table);
-  const auto work = [](const cli::Given& given, const Log& log) {
+  const auto work = [](const cli::Given& given, const cli::Streams& streams) {
     if (!given.has("coord")) fail(Exit::usage, "--coord HOST:PORT is missing (see dl-node --help)");
     keep_freed_memory();
     train::NodeOptions options;
     options.coordinator = net::to_string(net::parse_address(given.text("coord")));
-    read_credentials(given, options, log);
+    read_credentials(given, options, streams);
     options.data = given.text("data");
     options.fetch = given.flag("fetch");
     options.cache = given.text("cache");
@@ -74,10 +76,10 @@ int main(int argc, char** argv) {
                             ? comm::Transport::tcp
                             : comm::Transport::automatic;
     options.wait_seconds = given.seconds("wait");
-    return static_cast<Exit>(train::run_node(options, log));
+    return static_cast<Exit>(train::run_node(options, streams.log()));
   };
   return cli::run(table, argc, argv, [&](const cli::Given& given, const Log& log) {
     cli::Streams streams(log);
-    return streams.run([&] { return work(given, streams.log()); }, cli::Streams::kShort);
+    return streams.run([&] { return work(given, streams); }, cli::Streams::kShort);
   });
 }
