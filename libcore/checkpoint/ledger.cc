@@ -41,13 +41,21 @@ std::optional<Json> entry_of(std::string_view line) {
 
 }  // namespace
 
-Ledger::Ledger(fs::path path) : file_(std::move(path)) {
+Ledger::Ledger(fs::path path, const LedgerHead& recorded) : file_(std::move(path)) {
   const std::string before = read_file(file_.path(), kLongest);
   std::string_view last;
+  std::string at_recorded = head_.sha256;
   const std::uint64_t whole = for_each_line(before, [&](std::string_view line) {
-    ++head_.lines;
     last = line;
+    if (++head_.lines == recorded.lines) at_recorded = digest_of(line);
   });
+  if (head_.lines < recorded.lines) {
+    fail(Exit::data, "{}: it has {} lines, and had {} before: its end was removed", file_.path().string(), head_.lines,
+         recorded.lines);
+  }
+  if (at_recorded != recorded.sha256) {
+    fail(Exit::data, "{}: line {} is not the one that was there before", file_.path().string(), recorded.lines);
+  }
   if (head_.lines > 0) head_.sha256 = digest_of(last);
   file_.cut(whole);
 }
@@ -69,10 +77,11 @@ void Ledger::write_owed() {
   }
 }
 
-void Ledger::sync() {
+LedgerHead Ledger::sync() {
   const std::lock_guard lock(mutex_);
   write_owed();
   file_.sync();
+  return head_;
 }
 
 LedgerHead Ledger::head() const {

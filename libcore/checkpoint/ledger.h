@@ -24,15 +24,16 @@ struct LedgerHead {
 class Ledger {
  public:
   // Made where it is missing (73 where it cannot be). A last line that was cut by a crash is taken away:
-  // nothing can depend on it, because sync() comes before what does.
-  explicit Ledger(fs::path path);
+  // nothing can depend on it, because sync() comes before what does. 65, and no line is taken away or added,
+  // where it has not `recorded` in it: the head that it had at some time before.
+  explicit Ledger(fs::path path, const LedgerHead& recorded = {});
 
   // Writes `entry`, an object, as one line. 74 where the disk is full: then nothing of it is left there, and
   // it is written before the next one.
   void append(Json entry);
-  // All lines so far are on the disk when this returns; 74 where they cannot be. Once it was fsync that
+  // All lines up to the one that this returns are on the disk; 74 where they cannot be. Once it was fsync that
   // failed, nothing more is written.
-  void sync();
+  LedgerHead sync();
   LedgerHead head() const;
 
  private:

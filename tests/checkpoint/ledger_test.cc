@@ -119,6 +119,39 @@ TEST_CASE("ledger: a last line cut anywhere is passed over, and the next writer 
   }
 }
 
+TEST_CASE("ledger: one that has lost what it had before is not gone on with") {
+  const test::Scratch dir;
+  write_lines(dir / "ledger", 4);
+  const LedgerHead recorded = Ledger(dir / "ledger").head();
+  const std::vector<std::string> whole = lines_of(dir / "ledger");
+  const auto opened = [&](std::vector<std::string> lines) {
+    put_lines(dir / "ledger", lines);
+    try {
+      Ledger(dir / "ledger", recorded).append({{"event", "e"}});
+      return 0;
+    } catch (const Error& error) {
+      CHECK(lines_of(dir / "ledger") == lines);
+      return static_cast<int>(error.code());
+    }
+  };
+  CHECK(opened(whole) == 0);
+  auto lines = whole;
+  lines.pop_back();
+  CHECK(opened(lines) == 65);
+  CHECK(opened({}) == 65);
+  lines.push_back(whole.back() + " ");
+  CHECK(opened(lines) == 65);
+  lines = whole;
+  lines.erase(lines.begin());
+  lines.push_back(whole.back());
+  CHECK(opened(lines) == 0);  // a break before that line is in the chain, and no start takes it out
+  CHECK(code_of(dir / "ledger") == 1);
+  write_lines(dir / "ledger", 2);
+  lines = whole;
+  lines.push_back(lines_of(dir / "ledger").back());
+  CHECK(opened(lines) == 0);  // longer than was recorded, as after a crash
+}
+
 TEST_CASE("ledger: a disk that is full is 74 and leaves whole lines; what it had no room for comes before the next") {
   const test::Scratch dir;
   Ledger ledger(dir / "ledger");

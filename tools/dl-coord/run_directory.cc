@@ -2,9 +2,11 @@
 #include "run_directory.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -19,12 +21,31 @@ namespace dl::tool {
 namespace {
 
 constexpr std::uint64_t kMostRunJson = 16 << 20;
+constexpr double kLookSeconds = 2;
 
 std::string new_run_id() {
   std::random_device device;
   std::string id;
   for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", device());
   return id;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "unknown";
+  return name.data();
+}
+
+// Whether a dl-coord has locked the file. The lock that this takes to find out is gone at once.
+bool is_locked(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return false;
+  if (fd < 0) fail_errno(Exit::no_input, errno, file.string());
+  const bool free = ::flock(fd, LOCK_SH | LOCK_NB) == 0;
+  const int error_number = errno;
+  ::close(fd);
+  if (!free && error_number != EWOULDBLOCK) fail_errno(Exit::io, error_number, file.string() + ": flock");
+  return !free;
 }
 
 FileLock locked(const fs::path& path, double wait_seconds) {
@@ -37,19 +58,24 @@ FileLock locked(const fs::path& path, double wait_seconds) {
   const std::int64_t begin = monotonic_ns();
   for (;;) {
     if (auto lock = FileLock::try_lock(path / "lock")) return std::move(*lock);
-    if (seconds_between(begin, monotonic_ns()) >= wait_seconds) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    // Who only looks whether it runs (is_locked) is gone in a moment.
+    const double least = is_locked(path / "lock") ? 0 : kLookSeconds;
+    if (seconds_between(begin, monotonic_ns()) >= std::max(wait_seconds, least)) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  const std::optional<int> pid = running_pid(path);
-  fail(Exit::again, "{}: another dl-coord{} runs this run; dl-coord --status shows how far it is",
-       path.string(), pid ? fmt::format(" (pid {})", *pid) : "");
+  const std::optional<Runner> runner = runner_of(path);
+  std::string who;
+  if (runner && runner->pid > 0) {
+    who = fmt::format(" (pid {}{})", runner->pid, runner->here() ? "" : " on " + shown(runner->host));
+  }
+  fail(Exit::again, "{}: another dl-coord{} runs this run; dl-coord --status shows how far it is", path.string(), who);
 }
 
 // Not renamed into place: the lock is on this very file.
-void write_pid(const fs::path& file) {
+void write_runner(const fs::path& file) {
   const int fd = ::open(file.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
   if (fd < 0) fail_errno(Exit::io, errno, file.string());
-  const std::string text = fmt::format("{}\n", ::getpid());
+  const std::string text = fmt::format("{} {}\n", ::getpid(), host_name());
   const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int error_number = errno;
   ::close(fd);
@@ -60,7 +86,7 @@ void write_pid(const fs::path& file) {
 
 RunDirectory::RunDirectory(const Options& options)
     : path_(options.run), lock_(locked(options.run, options.wait_lock_seconds)), config_(options.config) {
-  write_pid(path_ / "lock");
+  write_runner(path_ / "lock");
   std::error_code ignored;
   fs::remove(path_ / "address", ignored);
   const fs::path file = path_ / "run.json";
@@ -77,9 +103,13 @@ RunDirectory::RunDirectory(const Options& options)
   if (before.has("generation")) {
     generation_ = static_cast<std::uint32_t>(before.count("generation", UINT32_MAX / 2));
   }
+  if (before.has("ledger")) {
+    recorded_ = {before.object("ledger").count("lines"), before.object("ledger").text("sha256")};
+  }
   if (before.has("done")) {
     done_ = before.get("done");
     done_total_ = before.count("done_total");
+    done_now_ = done_in(path_, before);
   }
 }
 
@@ -121,19 +151,19 @@ void RunDirectory::use_data(const train::RunConfig& config) {
   }
 }
 
+// One that was stopped early is not made longer.
+bool RunDirectory::outgrown() const {
+  const bool stopped_early = JsonObject(done_, "run.json: done").count("steps") < done_total_;
+  return !stopped_early && config_.schedule.total > done_total_;
+}
+
 std::optional<Json> RunDirectory::done() const {
-  if (!done_.is_object()) return std::nullopt;
-  const std::uint64_t steps = JsonObject(done_, "run.json: done").count("steps");
-  const bool stopped_early = steps < done_total_;
-  if (!stopped_early && config_.schedule.total > done_total_) return std::nullopt;
-  std::error_code none;
-  if (!fs::exists(JsonObject(done_, "run.json: done").text("checkpoint"), none)) return std::nullopt;
-  return done_;
+  if (!done_now_ || outgrown()) return std::nullopt;
+  return done_now_;
 }
 
 void RunDirectory::write_run() {
-  ledger_->sync();
-  const checkpoint::LedgerHead head = ledger_->head();
+  const checkpoint::LedgerHead head = ledger_->sync();
   Json json{{"format", "dl run 1"},
             {"run_id", run_id_},
             {"version", DL_VERSION},
@@ -170,10 +200,16 @@ Exit rekey(const fs::path& run, const Log& log) {
 }
 
 void RunDirectory::begin(const std::string& address) {
-  done_ = Json();  // it goes on
+  if (done_.is_object() && outgrown()) done_ = Json();
   // Who was killed between the two has told the ledger of a group that run.json does not know.
   if (begun_before_) generation_ = std::max(generation_, newest_generation(path_ / "ledger"));
-  ledger_.emplace(path_ / "ledger");
+  try {
+    ledger_.emplace(path_ / "ledger", recorded_);
+  } catch (const Error& error) {
+    if (error.code() != Exit::data) throw;
+    fail(Exit::data, "{}; put the right one back, or begin a new run (another -o) with --init {}", error.what(),
+         path_.string());
+  }
   write_run();
   write_file(path_ / "address", address + "\n");
   const fs::path metrics = path_ / "metrics.jsonl";
@@ -217,15 +253,28 @@ void RunDirectory::end(int code) {
   write_run();
 }
 
-std::optional<int> running_pid(const fs::path& run) {
+bool Runner::here() const { return host.empty() || host == host_name(); }
+
+std::optional<Runner> runner_of(const fs::path& run) {
   const fs::path file = run / "lock";
-  if (!fs::exists(file)) return std::nullopt;
-  if (FileLock::try_lock(file)) return std::nullopt;
-  const std::string text = read_file(file, 64);
-  int pid = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error != std::errc() || pid <= 1) return std::nullopt;
-  return pid;
+  if (!is_locked(file)) return std::nullopt;
+  const std::string text = read_file(file, 512);
+  Runner out;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out.pid);
+  if (error != std::errc() || out.pid <= 1) return Runner();
+  out.host = text.substr(static_cast<std::size_t>(end - text.data()));
+  std::erase_if(out.host, [](char c) { return c == ' ' || c == '\n'; });
+  return out;
+}
+
+std::optional<Json> done_in(const fs::path& run, const JsonObject& run_json) {
+  if (!run_json.has("done")) return std::nullopt;
+  Json done = run_json.get("done");
+  const fs::path checkpoint = run / fs::path(JsonObject(done, run_json.what() + ": done").text("checkpoint")).filename();
+  std::error_code none;
+  if (!fs::exists(checkpoint, none)) return std::nullopt;
+  done["checkpoint"] = checkpoint.string();
+  return done;
 }
 
 }  // namespace dl::tool

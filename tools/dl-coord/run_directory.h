@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // RUN/: what a run leaves on disk beside its checkpoints.
 //
-//   lock           held (flock) by the dl-coord that runs it; its process number
+//   lock           held (flock) by the dl-coord that runs it; its process number and host
 //   key            what nodes show to be let in; for its owner alone (net/key.h)
 //   run.json       what the run is; after its end also what came out
 //   address        where nodes connect, while it runs
@@ -38,7 +38,7 @@ class RunDirectory {
   const fs::path& path() const { return path_; }
   const std::string& run_id() const { return run_id_; }
   bool begun_before() const { return begun_before_; }
-  // The `done` event of a run that is complete under these options.
+  // The `done` event of a run that is complete under these options, with its checkpoint where it is now.
   std::optional<Json> done() const;
 
   // From begin() on: of the newest group that was announced, over all starts; 0: none yet.
@@ -51,7 +51,9 @@ class RunDirectory {
   std::shared_ptr<const net::Credentials> credentials(const Options& options) const;
   fs::path key_file() const { return fs::absolute(path_ / "key"); }
 
-  void begin(const std::string& address);  // opens the ledger, writes run.json and address
+  // Opens the ledger, writes run.json and address. 65 where the ledger is not the one that run.json knows: what it
+  // says could be proved no more, and nobody would see that once run.json knew it as it is now.
+  void begin(const std::string& address);
   checkpoint::Ledger& ledger() { return *ledger_; }  // from begin() on
   void append_metrics(const Json& event);  // 74 where the disk is full
   void write_status(const Json& status) noexcept;
@@ -60,6 +62,7 @@ class RunDirectory {
 
  private:
   void compare(const JsonObject& before) const;
+  bool outgrown() const;  // the `done` of before is of fewer steps than are wanted now
   void write_run();  // run.json, after what the ledger has so far
 
   fs::path path_;
@@ -70,7 +73,9 @@ class RunDirectory {
   std::string manifest_before_;       // of a run begun before
   std::uint32_t generation_ = 0;
   Json done_;                         // null where the run is not complete
+  std::optional<Json> done_now_;      // the same, as found in this directory
   std::uint64_t done_total_ = 0;      // the steps it was meant to have
+  checkpoint::LedgerHead recorded_;   // of a run begun before
   std::optional<checkpoint::Ledger> ledger_;
   int metrics_fd_ = -1;
 };
@@ -78,7 +83,17 @@ class RunDirectory {
 // Gives a run another key: 75 while it runs, 66 where there is no such run.
 Exit rekey(const fs::path& run, const Log& log);
 
-// The process that holds RUN/lock; nullopt where nobody does.
-std::optional<int> running_pid(const fs::path& run);
+// Who holds RUN/lock.
+struct Runner {
+  int pid = 0;       // 0: it has not said yet
+  std::string host;
+  bool here() const;  // on this machine
+};
+// nullopt where nobody runs it. Needs no right but to read, and disturbs nobody who starts.
+std::optional<Runner> runner_of(const fs::path& run);
+
+// What run.json says of the end of a run in this directory, wherever that was when it was written; nullopt where it is
+// not complete, or its last checkpoint is not there.
+std::optional<Json> done_in(const fs::path& run, const JsonObject& run_json);
 
 }  // namespace dl::tool

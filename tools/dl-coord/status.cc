@@ -36,19 +36,23 @@ std::optional<std::uint64_t> newest_checkpoint(const fs::path& run, std::string&
 
 Json status_of(const fs::path& run) {
   const fs::path file = run / "run.json";
-  const std::optional<int> pid = running_pid(run);
+  const std::optional<Runner> runner = runner_of(run);
   if (!fs::exists(file)) {
     if (!fs::is_directory(run)) fail(Exit::no_input, "{}: no such run", run.string());
-    if (!pid) fail(Exit::no_input, "{}: no run in this directory (it has no run.json)", run.string());
-    return {{"run", run.string()}, {"state", "starting"}, {"pid", *pid}};
+    if (!runner) fail(Exit::no_input, "{}: no run in this directory (it has no run.json)", run.string());
+    return {{"run", run.string()}, {"state", "starting"}, {"pid", runner->pid}, {"host", runner->host}};
   }
   const Json record = parse_json(read_file(file, kMostBytes), file.string());
   const JsonObject about(record, file.string());
   const train::RunConfig config =
       train::RunConfig::from_json(about.get("config"), file.string() + ": config");
+  const std::optional<Json> done = done_in(run, about);
   Json out{{"run", run.string()},
-           {"state", pid ? "running" : about.has("done") ? "complete" : "stopped"}};
-  if (pid) out["pid"] = *pid;
+           {"state", runner ? "running" : done ? "complete" : "stopped"}};
+  if (runner) {
+    out["pid"] = runner->pid;
+    out["host"] = runner->host;
+  }
   out["model"] = config.model;
   out["data"] = config.data;
   if (config.epochs > 0) out["epochs"] = config.epochs;
@@ -60,15 +64,15 @@ Json status_of(const fs::path& run) {
     out["checkpoint_step"] = *step;
   }
   std::error_code none;
-  if (pid && fs::exists(run / "address", none)) {
+  if (runner && fs::exists(run / "address", none)) {
     std::string address = read_file(run / "address", 512);
     while (!address.empty() && address.back() == '\n') address.pop_back();
     out["address"] = address;
   }
-  if (pid && fs::exists(run / "status.json", none)) {
+  if (runner && fs::exists(run / "status.json", none)) {
     out.update(parse_json(read_file(run / "status.json", kMostBytes), "status.json"));
   }
-  if (!pid && about.has("done")) out["done"] = about.get("done");
+  if (!runner && done) out["done"] = *done;
   return out;
 }
 
@@ -119,13 +123,18 @@ Exit stop_run(const fs::path& run, const Log& log) {
   const fs::path file = run / "lock";
   std::error_code none;
   if (!fs::exists(file, none)) fail(Exit::no_input, "{}: no run in this directory", run.string());
-  const std::optional<int> pid = running_pid(run);
-  if (!pid) {
+  const std::optional<Runner> runner = runner_of(run);
+  if (!runner) {
     log.info("{}: nobody runs this run", run.string());
     return Exit::ok;
   }
-  if (::kill(*pid, SIGTERM) != 0 && errno != ESRCH) {
-    fail_errno(Exit::denied, errno, fmt::format("{}: cannot stop the dl-coord with pid {}", run.string(), *pid));
+  if (runner->pid == 0) fail(Exit::again, "{}: a dl-coord begins to run this run just now; try again", run.string());
+  if (!runner->here()) {
+    fail(Exit::unavailable, "{}: it runs on {} (pid {}), not on this machine; call dl-coord --stop there", run.string(),
+         shown(runner->host), runner->pid);
+  }
+  if (::kill(runner->pid, SIGTERM) != 0 && errno != ESRCH) {
+    fail_errno(Exit::denied, errno, fmt::format("{}: cannot stop the dl-coord with pid {}", run.string(), runner->pid));
   }
   // The lock is free when it has ended.
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);

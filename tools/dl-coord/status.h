@@ -12,7 +12,7 @@ namespace dl::tool {
 Exit show_status(const fs::path& run, bool json);
 
 // Asks the dl-coord that runs it to stop (SIGTERM) and waits until it has ended. 0 also where nobody
-// runs it. 66 where there is no run.
+// runs it. 66 where there is no run, 69 where it runs on another machine.
 Exit stop_run(const fs::path& run, const Log& log);
 
 }  // namespace dl::tool
