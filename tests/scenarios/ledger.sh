@@ -16,6 +16,24 @@ refused() {
 
 steps=$((4000 / ${DL_PATIENCE:-1}))
 coord -o calm --spawn 1 --steps $steps >calm.json || exit 70
+# A start must not make good what was done to the ledger of a run that stands.
+start_again_without_its_end() {
+  local broken
+  [ $code = 143 ] || return 0  # it was complete before the signal came
+  cp run/ledger stopped.ledger
+  cp run/run.json stopped.json
+  for broken in 'head -n -1' 'head -n -3' 'sed $s/20[0-9][0-9]-/1999-/' 'head -n 0'; do
+    $broken stopped.ledger >run/ledger
+    cp run/ledger broken.ledger
+    exits 65 coord -o run --spawn 1 --steps $steps >out 2>err && grep -q 'run/ledger: .*; put the right one back, or begin a new run' err ||
+      { echo "  $broken"; cat err; return 1; }
+    cmp run/ledger broken.ledger && cmp run/run.json stopped.json || { echo "  $broken"; return 1; }
+    ! dl-eval --audit run >out 2>err || { echo "  $broken"; return 1; }
+  done
+  sed 2d stopped.ledger >run/ledger  # this one stays in the chain
+  ! dl-eval --audit run >out 2>err || return 1
+  cp stopped.ledger run/ledger
+}
 disturbed() {  # a node killed, the coordinator killed, a stop, another assignment
   local c code=0
   in_background=exec coord -o run --spawn 3 --steps $steps >1.json 2>>log & c=$!
@@ -31,10 +49,11 @@ disturbed() {  # a node killed, the coordinator killed, a stop, another assignme
   wait $c || code=$?
   [ $code = 143 ] || [ $code = 0 ] || { echo "  exit $code"; cat log; return 1; }
   dl-eval --audit run >stopped.txt || return 1
+  start_again_without_its_end || return 1
   in_background= coord -o run --spawn 2 --steps $steps >3.json 2>>log || { cat log; return 1; }
   same "$(field params_sha256 3.json)" "$(field params_sha256 calm.json)"
 }
-fact "killed, killed, stopped, moved: the same bits" disturbed
+fact "killed, killed, stopped, with a ledger that was cut and put back, moved: the same bits" disturbed
 fact "the audit holds after the stop" grep -q 'each once, every shard with one owner' stopped.txt
 fact "and at the end" sh -c 'dl-eval --audit run >audit.txt && grep -q "^run *complete" audit.txt && cat audit.txt'
 fact "as JSON, with the digest of the parameters" \
@@ -78,6 +97,19 @@ cp -r shards twisted && sed -i 's/"seed": 1/"seed": 2/' twisted/manifest.json
 fact "other data: 76" exits 76 dl-eval --audit run --data twisted 2>/dev/null
 fact "no run: 66" exits 66 dl-eval --audit shards/manifest.json 2>/dev/null
 
+live() {  # a run that saves as often as it can, judged while it goes on
+  dl-coord -q --data shards --model 'dense 8 relu' --batch 100 -o live --spawn 1 --steps 100000000 --checkpoint-every 1 \
+    --keep 1 --json >live.json 2>>log & local c=$! n
+  until_true 20 grep -q '"event":"checkpoint"' live.json || return 1
+  for n in $(seq 60); do
+    dl-eval --audit live >out 2>err || { echo "  audit $n"; cat err; return 1; }
+  done
+  kill -TERM $c
+  until dl-eval --audit live >out 2>err && ! kill -0 $c 2>/dev/null; do
+    [ ! -s err ] || { cat err; return 1; }
+  done
+}
+fact "a run that goes on is audited, 60 times and while it stops" live
 longer() {
   coord -o run --spawn 2 --steps $((steps + 500)) >4.json || return 1
   dl-eval --audit run >out && grep -q "^steps *1 to $((steps + 500))," out || { cat out; return 1; }

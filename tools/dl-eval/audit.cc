@@ -11,6 +11,7 @@ namespace dl::tool {
 namespace {
 
 constexpr std::uint64_t kMostRunJson = 16 << 20;
+constexpr int kMostTries = 100;
 
 struct Run {
   eval::RunFacts facts;
@@ -105,11 +106,19 @@ Exit audit_run(const cli::Given& given) {
     fail(Exit::no_input, "{}: --audit wants the directory of a run", directory.string());
   }
   const fs::path ledger = directory / "ledger";
-  const std::vector<checkpoint::LedgerLine> lines = checkpoint::read_ledger(ledger);
-  const Run run = read_run(directory, given);
-  const eval::Audit audit = eval::audit(lines, run.facts, ledger.string());
-  print(given.flag("json") ? dump_line(as_json(audit, run)) + "\n" : as_table(audit, run, ledger.string()));
-  return Exit::ok;
+  for (int tries = 1;; ++tries) {
+    const fs::path newest = fs::read_symlink(directory / "latest", none);
+    try {
+      // The ledger last: it has told of all that the others know.
+      const Run run = read_run(directory, given);
+      const eval::Audit audit = eval::audit(checkpoint::read_ledger(ledger), run.facts, ledger.string());
+      print(given.flag("json") ? dump_line(as_json(audit, run)) + "\n" : as_table(audit, run, ledger.string()));
+      return Exit::ok;
+    } catch (const Error&) {
+      // A run that goes on may have removed the checkpoint before it was read, or ended after.
+      if (tries == kMostTries || fs::read_symlink(directory / "latest", none) == newest) throw;
+    }
+  }
 }
 
 }  // namespace dl::tool
