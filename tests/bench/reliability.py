@@ -10,6 +10,7 @@ usage: reliability.py BUILD detect [--count 100]      nodes killed, stopped, cut
        reliability.py BUILD torch TORCH_TRAIN DATA    PyTorch with torchrun under the same kill and stop
 """
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -37,6 +38,22 @@ tool = {name: os.path.join(os.path.abspath(args.build), "tools", name, name)
         for name in ("dl-shard", "dl-coord", "dl-node", "dl-eval")}
 
 
+libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the directory is removed then
+
+
+def start(command, at_our_end=signal.SIGKILL, **more):
+    """A process that does not outlive us, however we end."""
+    parent = os.getpid()
+
+    def bound():
+        libc.prctl(PR_SET_PDEATHSIG, int(at_our_end))
+        if os.getppid() != parent:
+            os._exit(1)
+    return subprocess.Popen(command, preexec_fn=bound, **more)
+
+
 def quantile(values, share):
     values = sorted(values)
     return values[min(len(values) - 1, int(share * len(values)))]
@@ -62,7 +79,7 @@ class Run:
     def begin(self):
         if os.path.exists(self.path + "/address"):
             os.remove(self.path + "/address")  # of one that was killed
-        self.coordinator = subprocess.Popen(self.command(
+        self.coordinator = start(self.command(
             [tool["dl-coord"], "-q", "--data", self.directory + "/shards", "--model", self.model, "-o", self.path,
              "--nodes", str(self.wanted), "--listen", "127.0.0.1:0", "--steps", "100000000", "--checkpoint-every",
              "20000", "--json"] + self.options), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -76,7 +93,7 @@ class Run:
         return open(file).read().strip()
 
     def node(self, through=None):
-        made = subprocess.Popen(self.command([tool["dl-node"], "-q", "--coord", through or self.address, "--key",
+        made = start(self.command([tool["dl-node"], "-q", "--coord", through or self.address, "--key",
                                               self.path + "/key", "--wait", "10s"]), stderr=subprocess.DEVNULL)
         self.nodes[made.pid] = made
         return made
@@ -117,7 +134,7 @@ class Run:
 
 def wire(run, directory, number):
     file = os.path.join(directory, "wire%d" % number)
-    made = subprocess.Popen([sys.executable, source + "/tests/support/relay.py", file, run.path + "/address"])
+    made = start([sys.executable, source + "/tests/support/relay.py", file, run.path + "/address"])
     run.wires.append(made)
     while not os.path.exists(file):
         time.sleep(0.005)
@@ -216,7 +233,7 @@ def restart(directory):
 
 def calm(directory):
     cores = os.cpu_count()
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    busy = [start([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
     run = Run(directory, "calm", nodes=cores)
     run.unwanted = []
     for _ in range(cores):
@@ -301,7 +318,7 @@ def strangers(directory):
 
     time.sleep(1)
     memory = resident(run.coordinator.pid)
-    attack = subprocess.Popen([sys.executable, "-c", ATTACK, str(count), host, port], stdout=subprocess.PIPE)
+    attack = start([sys.executable, "-c", ATTACK, str(count), host, port], stdout=subprocess.PIPE)
     attack.stdout.readline()
     at = time.monotonic()
     node = run.node()
@@ -351,9 +368,10 @@ def torch(directory):
     script, data = args.more
     for kind, number in (("killed", signal.SIGKILL), ("stopped", signal.SIGSTOP)):
         log = open(os.path.join(directory, "torch.log"), "w+")
-        launcher = subprocess.Popen(
+        launcher = start(
             ["/usr/bin/python3", "-c", TORCHRUN, "--nproc_per_node", "2", "--max_restarts", "0", script,
              "--data", data, "--model", "mlp", "--epochs", "100000"],
+            at_our_end=signal.SIGTERM,  # it ends its workers then
             stdout=log, stderr=log, start_new_session=True,
             env=dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo"))
         time.sleep(15)
