@@ -110,7 +110,7 @@ TEST_CASE("tcp: links are measured to the same numbers on every rank, and the ch
     problem.buckets = {{0, 256}, {256, 60000}};
     std::vector<comm::LinkCost> measured(ranks);
     std::vector<std::string> transports(ranks);
-    std::vector<bool> right(ranks);
+    std::vector<char> right(ranks);  // not bool: each rank writes its own
     const auto thrown = test::as_threads(ranks, [&](std::uint32_t rank) {
       TcpTuning tuning;
       tuning.collective = std::nullopt;
