@@ -40,7 +40,9 @@ struct SumPlan {
 // The group has changed or a peer is gone: the round cannot end. What result() holds is undefined.
 class RoundAborted : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit RoundAborted(const std::string& reason, std::vector<std::uint32_t> its_unmet = {})
+      : std::runtime_error(reason), unmet(std::move(its_unmet)) {}
+  std::vector<std::uint32_t> unmet;  // ranks that were not there when the group was to meet
 };
 
 // What one rank says to another beside the sums. The tag means what the strategy says.

@@ -360,18 +360,20 @@ std::unique_ptr<Communicator> Mesh::connect(const MeshGroup& group, const SumPla
   Membership membership(rounds);
   loop.call([&] { state_->begin(rounds, patience); });
   std::string text;
-  for (const std::uint32_t rank : rounds->wait_for_peers(patience)) {
+  const std::vector<std::uint32_t> missing = rounds->wait_for_peers(patience);
+  for (const std::uint32_t rank : missing) {
     loop.call([&] {
       const auto peer = state_->dialled.find(rank);
       text += fmt::format("; rank {} ({}): {}", rank, net::to_string(group.members[rank]),
                           peer == state_->dialled.end() ? "did not come" : peer->second.reason);
     });
   }
-  if (!text.empty()) {
+  if (!missing.empty()) {
     loop.call([&] { state_->end(rounds); });
     throw RoundAborted(fmt::format("the group of generation {} did not meet within {:.1f} s{}",
                                    group.generation, static_cast<double>(patience.count()) * 1e-3,
-                                   text));
+                                   text),
+                       missing);
   }
   return mesh_end(std::move(membership), plan, tuning.collective);
 }

@@ -21,6 +21,7 @@ namespace {
 constexpr net::Milliseconds kFirstPause(100), kLongestPause(5000);
 constexpr double kQuickSeconds = 10;  // who lived longer was no failure to start
 constexpr unsigned kMostQuick = 5;
+constexpr std::int64_t kReapNs = 1'000'000'000;  // a killed one that is not gone by then hangs in the system
 
 // In the child, after fork: only calls that are safe there.
 [[noreturn]] void become(char* const* arguments, char* const* environment, pid_t parent) {
@@ -100,7 +101,12 @@ Children::~Children() {
   for (const auto& child : children_) {
     if (child->pid <= 0) continue;
     ::kill(child->pid, SIGKILL);
-    ::waitpid(child->pid, nullptr, 0);
+  }
+  const std::int64_t last = monotonic_ns() + kReapNs;
+  for (const auto& child : children_) {
+    while (child->pid > 0 && ::waitpid(child->pid, nullptr, WNOHANG) == 0 && monotonic_ns() < last) {
+      ::usleep(2000);
+    }
   }
 }
 

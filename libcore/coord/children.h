@@ -26,7 +26,7 @@ class Children {
   // those names.
   Children(net::Loop& loop, std::vector<std::string> command, std::vector<std::string> variables,
            std::function<void(Exit code, const std::string& text)> failed);
-  ~Children();  // kills those that are left
+  ~Children();  // kills those that are left, and waits a second at most until they are gone
   Children(const Children&) = delete;
   Children& operator=(const Children&) = delete;
 

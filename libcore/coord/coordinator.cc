@@ -32,8 +32,7 @@ Coordinator::Coordinator(Plan plan, std::int64_t now_ns)
       writing_step_(plan_.kept_step),
       written_step_(plan_.kept_step),
       deadline_ns_(now_ns + plan_.wait_ns),
-      ticked_ns_(now_ns),
-      standstill_ns_(plan_.hung_after_ns) {}
+      ticked_ns_(now_ns) {}
 
 std::vector<Action> Coordinator::on(std::int64_t now_ns, const Event& event) {
   if (phase_ == Phase::ended) return {};
@@ -111,7 +110,7 @@ void Coordinator::said(NodeId id, const Ready& message) {
     pause(id);
   } else if (phase_ == Phase::loading) {
     form();  // what the others have loaded so far, they keep
-  } else if (phase_ == Phase::running && members().size() < places(ready_nodes().size())) {
+  } else if (phase_ == Phase::running && members().size() < places(candidates().size())) {
     ask_to_pause();
   }
 }
@@ -126,6 +125,12 @@ void Coordinator::said(NodeId id, const Paused& message) {
     proceed();
   } else if (phase_ == Phase::running && node.rank) {
     node.paused = message.step;
+    node.broken = message.reason.str();
+    node.missed = !message.unmet.empty();
+    for (const std::uint32_t rank : message.unmet) {
+      if (rank >= next_.group.size() || next_.group[rank] == id) continue;
+      ++barren_.unmet[std::minmax(id, next_.group[rank])];
+    }
     for (const NodeId member : members()) {
       if (!nodes_.at(member).paused) return;
     }
@@ -133,6 +138,7 @@ void Coordinator::said(NodeId id, const Paused& message) {
       save_and_end();
     } else {
       if (moving_) moving_->paused_ns = now_;
+      group_broke();
       form();
     }
   }
@@ -152,7 +158,11 @@ void Coordinator::said(NodeId id, const Progress& message) {
   Node& node = nodes_.at(id);
   node.progress = message;
   stir(id);
-  if (phase_ != Phase::running || node.rank != 0U) return;
+  if (phase_ != Phase::running || !node.rank) return;
+  newest_step_ = std::max(newest_step_, static_cast<std::int64_t>(message.step));
+  if (newest_step_ > next_.step + 1) moved_on();
+  if (node.rank != 0U) return;
+  measure_step(message);
   out_.push_back(action::Live{message});
   learn_cost();
 }
@@ -255,6 +265,7 @@ void Coordinator::take(const event::StateCame& event) {
   }
   const bool final_state = event.reason == StateReason::final_state;
   if (step < kept_step_ || step < writing_step_) return;
+  checkpoint_asked_ = false;
   if (!final_state && step == writing_step_) return;
   out_.push_back(action::Keep{});
   kept_step_ = writing_step_ = step;
@@ -287,7 +298,12 @@ void Coordinator::take(const event::WriteFailed& event) {
   if (event.code != Exit::io && event.code != Exit::cannot_create) {  // not the disk: the state is no good
     // Between two checkpoints that happens (an optimizer's memory overflows). A stop leaves it out: the start that
     // follows comes to it again, and to the end of the epoch, where it is refused.
-    if (ending_ && event.reason == StateReason::asked) return end_as_planned();
+    if (event.reason == StateReason::asked) {
+      if (static_cast<std::int64_t>(event.step) != writing_step_) return;
+      if (phase_ == Phase::saving) return end_as_planned();
+      writing_step_ = written_step_;
+      return;
+    }
     end(static_cast<int>(event.code), event.text, event.text);
     return;
   }
@@ -308,7 +324,7 @@ void Coordinator::take(const event::ChildEnded& event) {
 
 void Coordinator::take(const event::StopAsked& event) {
   if (ending_) return;
-  ending_ = Ending{event.exit_code, event.why};
+  ending_ = Ending{event.exit_code, event.why, now_, event.within_ns};
   if (phase_ == Phase::loading) phase_ = Phase::forming;  // its members are still paused
   if (phase_ == Phase::forming) {
     proceed();
@@ -318,8 +334,12 @@ void Coordinator::take(const event::StopAsked& event) {
 }
 
 void Coordinator::take(const event::CheckpointAsked& /*event*/) {
-  if (phase_ != Phase::running) return;
-  send(members().front(), Signal{Signal::kCheckpoint});
+  checkpoint_asked_ = true;
+  if (phase_ == Phase::running) {
+    send(members().front(), Signal{Signal::kCheckpoint});
+  } else if (kept_step_ > writing_step_) {
+    write_kept();  // what the group that forms has beyond it, comes when it trains
+  }
 }
 
 void Coordinator::take(const event::Tick& /*event*/) {
@@ -333,14 +353,16 @@ void Coordinator::take(const event::Tick& /*event*/) {
   }
   lose_silent_and_hung();
   break_standstill();
+  hurry();
   record_again();
+  take_back();
   if (phase_ != Phase::forming || ending_ || now_ <= deadline_ns_) return;
-  const std::size_t ready = ready_nodes().size();
+  const std::size_t ready = candidates().size(), out = ready_nodes().size() - ready;
   if (ready >= needed()) return;
   ending_ = Ending{static_cast<int>(Exit::unavailable),
-                   fmt::format("waited {:g} s for nodes: {} of {} {} ready",
-                               static_cast<double>(plan_.wait_ns) * 1e-9, ready, needed(),
-                               ready == 1 ? "is" : "are")};
+                   fmt::format("waited {:g} s for nodes: {} of {} {} ready{}",
+                               static_cast<double>(plan_.wait_ns) * 1e-9, ready, needed(), ready == 1 ? "is" : "are",
+                               out > 0 ? fmt::format(", and {} left out", out) : "")};
   proceed();
 }
 

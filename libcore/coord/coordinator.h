@@ -18,8 +18,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -89,6 +91,7 @@ struct ChildEnded {  // a spawned node that is not started again
 struct StopAsked {
   int exit_code = 0;  // 128+n, of the run
   std::string why;    // "SIGTERM"
+  std::int64_t within_ns = 3'000'000'000;  // the nodes' answers; what is saved then is the newest that is here
 };
 struct CheckpointAsked {};
 struct Tick {};
@@ -175,6 +178,7 @@ struct Plan {  // what a coordinator is told at its birth
   std::int64_t dead_after_ns = 3'000'000'000;
   std::int64_t hung_after_ns = 60'000'000'000;
   std::uint32_t heartbeat_ms = 500;
+  bool held_apart = false;      // a group that breaks falls back to the checkpoint, or to its mirrors
 };
 
 class Coordinator {
@@ -218,7 +222,16 @@ class Coordinator {
     bool asked = false;                  // Paused, Loaded or a state is wanted of it
     bool loaded = false;                 // as Load asked
     std::optional<std::int64_t> paused;  // its step, for this generation
+    std::string broken;                  // why its group broke, as it says
+    bool missed = false;                 // and that it did not meet somebody
+    struct Out {
+      std::int64_t until_ns = 0;
+      std::set<NodeId> from;             // whom it does not reach
+    };
+    std::optional<Out> out;              // it stands by, since no group could work with it
+    std::uint32_t times_out = 0;         // since it last was in a group that did
     std::optional<std::uint32_t> rank;   // in the newest group
+    Json shards = Json::array();         // that it has there: [[first, last], ...]
     std::optional<Done> done;
     Progress progress;
     double declared = 0;                 // multiply-adds per second
@@ -241,9 +254,15 @@ class Coordinator {
     std::int64_t paused_ns = 0;          // when it stood still
     bool started = false;                // its next generation has
   };
+  struct Barren {                        // groups in a row that broke, or stood still, and got nowhere
+    std::uint32_t groups = 0;
+    std::map<std::pair<NodeId, NodeId>, std::uint32_t> unmet;  // how often these two did not meet, either way
+    std::optional<std::int64_t> since_ns = {};                 // no step was applied since then
+  };
   struct Ending {
     int code = 0;
     std::string text;
+    std::int64_t asked_ns = 0, within_ns = INT64_MAX / 4;
   };
 
   // coordinator.cc: what comes in
@@ -278,21 +297,36 @@ class Coordinator {
   // coordinator_loss.cc: who is lost
   void lose(NodeId id, const std::string& reason);
   void lose(const std::vector<std::pair<NodeId, std::string>>& lost);
+  void announce_lost(const Node& node, const std::string& reason);
   void stir(NodeId id);
   void lose_silent_and_hung();
   void break_standstill();
+  void measure_step(const Progress& progress);
+  std::int64_t step_ns() const;  // the median of the newest; 0: none was measured
+  std::int64_t hung_ns() const;  // for so long a node's work may stand still
+
+  // coordinator_barren.cc: groups that get nowhere
+  void group_broke();
+  void count_barren();
+  void moved_on();
+  void leave_out();
+  void leave_out(NodeId id, const std::vector<NodeId>& group);
+  void take_back();
 
   // coordinator_group.cc: groups
   void form();
   void pause(NodeId id);
   void fetch(NodeId holder, std::int64_t step);
+  void write_kept();
   void ask_to_pause();
   void proceed();
   void load(Next next);
+  Json shards_of(std::uint32_t rank) const;  // of next_: [[first, last], ...]
   void announce();
   void record_again();
   void start();
   std::vector<NodeId> ready_nodes() const;  // members in rank order, then the others by age
+  std::vector<NodeId> candidates() const;   // of them, who may be in the next group
   std::uint32_t needed() const;
   std::size_t stages_of(std::size_t nodes) const;  // 0: no pipeline
   std::size_t places(std::size_t nodes) const;     // of so many nodes, who has work
@@ -312,6 +346,7 @@ class Coordinator {
   }
 
   // coordinator_end.cc: how a run ends
+  void hurry();
   void check_done();
   void save_and_end();
   void end_as_planned();
@@ -334,6 +369,7 @@ class Coordinator {
   std::int64_t holder_step_ = -1;
   Next next_;
   bool pause_asked_ = false;      // of this group
+  bool checkpoint_asked_ = false; // since the last one of rank 0's
   std::optional<Moving> moving_;
   MoveBudget moves_;
   double fixed_samples_ = 0;      // Tasks::fixed, as measured
@@ -342,10 +378,15 @@ class Coordinator {
   std::int64_t written_step_;     // newest on disk
   std::int64_t final_step_ = -1;  // on disk as the final state
   std::string final_path_;
+  std::int64_t newest_step_ = -1; // that anybody told of in the newest group
+  bool moved_on_ = false;         // the newest group has applied a step
+  Barren barren_;
   std::optional<Ending> ending_;  // stop, or nobody left: save, then end so
   std::int64_t deadline_ns_;      // for the group to be complete
   std::int64_t ticked_ns_;
-  std::int64_t standstill_ns_;    // for so long a group may stand still; see break_standstill()
+  std::uint32_t standstills_ = 0; // of groups, since a step was applied; see break_standstill()
+  Progress measured_;             // rank 0's, up to which steps are measured
+  std::deque<double> step_seconds_;  // of the newest steps
   std::string arithmetic_;        // of the first ready node
   std::int64_t reported_epoch_ = -1;
   bool reported_first_step_ = false;

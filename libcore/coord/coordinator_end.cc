@@ -49,6 +49,36 @@ void Coordinator::check_done() {
   end(0, "", "");
 }
 
+// A stop waits for nobody who stands still. The group has most of the time to finish its step; then it is told to pause,
+// which costs the step that is open; then who still owes an answer is lost. One whose answer is the only one that could
+// have the newest state has twice the time of a step, since it may be at an honest one. Work that moves is waited for:
+// in a run that is held apart a broken round would cost all steps since the checkpoint.
+void Coordinator::hurry() {
+  if (!ending_ || now_ < ending_->asked_ns + ending_->within_ns * 3 / 5) return;
+  const std::int64_t brief = ending_->within_ns * 2 / 5;
+  if (phase_ == Phase::running) {
+    const std::vector<NodeId> group = members();
+    const bool moves = std::any_of(group.begin(), group.end(), [&](NodeId id) { return now_ - nodes_.at(id).stirred_ns <= brief; });
+    if (!plan_.held_apart || !moves) form();
+    return;
+  }
+  if (phase_ != Phase::forming && phase_ != Phase::fetching) return;
+  std::int64_t best = kept_step_;
+  for (const auto& [id, node] : nodes_) best = std::max(best, node.paused.value_or(-1));
+  const bool wanted = phase_ == Phase::fetching || best < newest_step_;
+  const std::int64_t patience = wanted ? std::max(ending_->within_ns, 2 * step_ns()) : brief;
+  std::vector<std::pair<NodeId, std::string>> lost;
+  for (const auto& [id, node] : nodes_) {
+    const std::int64_t standstill = now_ - node.stirred_ns;
+    const bool owes = node.asked && (!node.paused || holder_ == id);
+    if (!owes || standstill <= patience) continue;
+    lost.emplace_back(id, fmt::format("the run is to stop, and it does not answer: its work has stood still for {:.1f} s",
+                                      static_cast<double>(standstill) * 1e-9));
+    out_.push_back(action::Close{id, true});
+  }
+  lose(lost);
+}
+
 // Everyone who trained is paused, or nobody is left: what is newest goes to disk first, whoever has it. After a
 // start it may be a node that trained for the coordinator before this one.
 void Coordinator::save_and_end() {
@@ -66,10 +96,13 @@ void Coordinator::save_and_end() {
     fetch(*holder, best);
   } else {
     phase_ = Phase::saving;
-    if (best <= writing_step_) return;
-    writing_step_ = best;
-    out_.push_back(action::Write{static_cast<std::uint64_t>(best), StateReason::asked});
+    if (best > writing_step_) write_kept();
   }
+}
+
+void Coordinator::write_kept() {
+  writing_step_ = kept_step_;
+  out_.push_back(action::Write{static_cast<std::uint64_t>(kept_step_), StateReason::asked});
 }
 
 // A stop on request is no failure of the nodes.

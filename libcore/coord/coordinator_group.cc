@@ -37,6 +37,12 @@ std::vector<NodeId> Coordinator::ready_nodes() const {
   return out;
 }
 
+std::vector<NodeId> Coordinator::candidates() const {
+  std::vector<NodeId> ready = ready_nodes();
+  std::erase_if(ready, [this](NodeId id) { return nodes_.at(id).out.has_value(); });
+  return ready;
+}
+
 std::uint32_t Coordinator::needed() const {
   const bool all = !started_ || plan_.on_loss == OnLoss::wait;
   return std::max(1U, all ? std::max(plan_.nodes, plan_.min_nodes) : plan_.min_nodes);
@@ -48,9 +54,11 @@ void Coordinator::form() {
   phase_ = Phase::forming;
   pause_asked_ = false;
   holder_.reset();
-  deadline_ns_ = now_ + plan_.wait_ns;
+  deadline_ns_ = barren_.since_ns.value_or(now_) + plan_.wait_ns;
   for (auto& [id, node] : nodes_) {
     node.paused.reset();
+    node.broken.clear();
+    node.missed = false;
     node.done.reset();
     if (node.ready) pause(id);
   }
@@ -86,13 +94,13 @@ void Coordinator::proceed() {
     if (std::none_of(ready.begin(), ready.end(), owes)) save_and_end();
     return;
   }
-  if (ready.size() < needed() || !std::all_of(ready.begin(), ready.end(), paused)) return;
+  std::vector<NodeId> group = candidates();
+  if (group.size() < needed() || !std::all_of(ready.begin(), ready.end(), paused)) return;
 
   std::int64_t best = kept_step_;
   for (const NodeId id : ready) best = std::max(best, *nodes_.at(id).paused);
   // Who has no place stands by.
-  std::vector<NodeId> group = ready;
-  group.resize(places(ready.size()));
+  group.resize(places(group.size()));
   std::vector<NodeId> laggards;
   // Every node makes the state of step 0 by itself, unless the run began with a given one.
   if (best > 0 || kept_step_ == best) {
@@ -185,6 +193,17 @@ void Coordinator::load(Next next) {
   }
 }
 
+Json Coordinator::shards_of(std::uint32_t rank) const {
+  Json ranges = Json::array();
+  const auto& owner = next_.owner;
+  for (std::size_t shard = 0; shard < owner.size(); ++shard) {
+    if (owner[shard] != rank && !plan_.deals_blocks()) continue;
+    if (ranges.empty() || ranges.back()[1] != shard - 1) ranges.push_back({shard, shard});
+    ranges.back()[1] = shard;
+  }
+  return ranges;
+}
+
 // What is told of the new generation comes first, and nobody works in it before that is on the disk: so a
 // coordinator that is killed at any moment and started again goes on above it.
 void Coordinator::announce() {
@@ -192,7 +211,10 @@ void Coordinator::announce() {
   const std::vector<NodeId>& group = next_.group;
   const std::int64_t step = next_.step;
   for (auto& [id, node] : nodes_) node.rank.reset();
-  for (std::uint32_t rank = 0; rank < group.size(); ++rank) nodes_.at(group[rank]).rank = rank;
+  for (std::uint32_t rank = 0; rank < group.size(); ++rank) {
+    nodes_.at(group[rank]).rank = rank;
+    nodes_.at(group[rank]).shards = shards_of(rank);
+  }
   for (const NodeId id : group) {
     Node& node = nodes_.at(id);
     if (std::exchange(node.announced, true)) continue;
@@ -265,10 +287,14 @@ void Coordinator::start() {
     }
     send(group[rank], std::move(message));
   }
+  // The one that was asked before may have been with a round that broke.
+  if (checkpoint_asked_) send(group.front(), Signal{Signal::kCheckpoint});
   phase_ = Phase::running;
   group_generation_ = generation_;
   started_ = true;
   pause_asked_ = false;
+  moved_on_ = false;
+  newest_step_ = next_.step;
   if (moving_ && moving_->group == group && moving_->paused_ns > 0) {
     moving_->started = true;
   } else {

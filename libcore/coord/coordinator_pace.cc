@@ -79,7 +79,7 @@ void Coordinator::said(NodeId id, const Pace& message) {
 void Coordinator::weigh(const Pace& pace) {
   if (pause_asked_ || ending_) return;
   const std::vector<NodeId> group = members();
-  if (ready_nodes().size() != group.size()) return;
+  if (candidates().size() != group.size()) return;
   const std::vector<double> speeds = speeds_of(group);
   Timing timing{{}, pace.step_seconds, pace.sum_seconds};
   for (const RankTime& rank : pace.ranks) timing.busy.push_back({rank.busy_seconds, rank.error});

@@ -60,12 +60,14 @@ struct Pause {
 };
 
 // node -> coordinator: I compute nothing until Start. Also sent unasked, when the group agreed to
-// pause after a step (Signal).
+// pause after a step (Signal), or when its group broke: then it says why, and which ranks it did not meet.
 struct Paused {
   static constexpr net::Type type = net::Type::paused;
   std::uint32_t generation = 0;  // of the Pause; or the current one when unasked
   std::int64_t step = -1;        // applied updates; -1: no state at all
-  template <class A> void serialize(A& a, unsigned) { a & generation & step; }
+  Text<1024> reason = {};        // for people; empty where nothing is broken
+  List<std::uint32_t, 1024> unmet = {};  // ranks of the generation that broke
+  template <class A> void serialize(A& a, unsigned) { a & generation & step & reason & unmet; }
 };
 
 // coordinator -> node: send your state (StateBegin, chunks, StateEnd)
@@ -216,6 +218,6 @@ struct Goodbye {
   template <class A> void serialize(A& a, unsigned) { a & code & text; }
 };
 
-inline constexpr std::uint32_t kProtocol = 6;
+inline constexpr std::uint32_t kProtocol = 7;
 
 }  // namespace dl::coord

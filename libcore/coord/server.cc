@@ -238,7 +238,8 @@ void Server::tick() {
   if (settings_->deadline_ns > 0 && now >= settings_->deadline_ns && !std::exchange(late_, true)) {
     log_.info("--deadline: finishing the step, saving, leaving");
     tell(event::StopAsked{static_cast<int>(Exit::again),
-                          "--deadline: stopped in time; the same command goes on from here"});
+                          "--deadline: stopped in time; the same command goes on from here",
+                          std::min<std::int64_t>(3'000'000'000, settings_->kept_back_ns * 3 / 5)});
   }
   tell(event::Tick{});
   if (settings_->status && now - status_ns_ >= 1'000'000'000) {

@@ -27,6 +27,7 @@ struct ServerSettings {
   std::shared_ptr<const State> kept;   // of the checkpoint that the run goes on from; or none
   std::shared_ptr<const Files> files;  // that nodes may fetch; or none
   std::int64_t deadline_ns = 0;  // monotonic: at this time the run is saved, and ends with 75; 0: never
+  std::int64_t kept_back_ns = 3'000'000'000;  // for that, of the time that was given
   // All but `write` are called on the loop's thread and must not take long.
   // `now`: the coordinator as it stands right after the event.
   std::function<void(const Json& event, const Coordinator& now)> announce;

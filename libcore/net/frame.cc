@@ -36,7 +36,7 @@ std::uint32_t max_length(Type type) {
     case Type::refuse: return 2 * kKiB;
     case Type::ready: return kKiB;
     case Type::pause: return 64;
-    case Type::paused: return 64;
+    case Type::paused: return 6 * kKiB;
     case Type::send_state: return 0;
     case Type::state_begin: return 9 * kKiB;
     case Type::state_chunk: return kMiB;

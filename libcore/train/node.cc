@@ -264,7 +264,12 @@ class Node {
     // The group is broken. The coordinator's Pause says so too, unless only we noticed.
     log_.debug("generation {}: {}", start.generation, aborted.what());
     if (held_apart(work_->config)) work_->replica.fall_back();
-    if (stash_.empty()) client_->send(paused(start.generation));
+    if (stash_.empty()) {
+      coord::Paused message = paused(start.generation);
+      message.reason = decltype(message.reason)::cut(aborted.what());
+      for (const std::uint32_t rank : aborted.unmet) message.unmet.push_back(rank);
+      client_->send(message);
+    }
     return std::nullopt;
   } catch (const Error& error) {
     return refuse(error);

@@ -50,6 +50,7 @@ RoundTotals Sync::round(std::uint64_t /*limit*/) {
       comm_->post(record_);
       posted = true;
     }
+    if (seat_.at_work) seat_.at_work();
     comm_->start(bucket);
   });
   const std::int64_t computed = monotonic_ns();

@@ -74,7 +74,7 @@ at 3
 coming 2
 at 7.5
 > close 2
-> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.5 s","generation":1,"step":0}
+> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.5 s","generation":1,"step":0,"shards":[]}
 > pause 1 gen 2
 paused 1 gen 2 step -1
 > load 1 gen 2 shards 0 1 2 3
@@ -163,7 +163,7 @@ TEST_CASE("loading: bad data at a first node, or a file that is gone here, ends 
 TEST_CASE("loading: a full cache loses its node, not the run") {
   story(plan(), kTwoLoad + R"(refuse 2 74 cache: no space left
 > close 2
-> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it left: cache: no space left","generation":1,"step":0}
+> announce {"event":"lost","rank":null,"host":"h2","pid":22,"reason":"it left: cache: no space left","generation":1,"step":0,"shards":[]}
 > pause 1 gen 2
 paused 1 gen 2 step -1
 at 61

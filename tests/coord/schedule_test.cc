@@ -51,7 +51,7 @@ class World {
   void run(int chaos, bool stop) {
     const int stop_at = stop ? static_cast<int>(rng_.below(static_cast<std::uint64_t>(chaos))) : -1;
     for (int turn = 0; turn < chaos && !finished_; ++turn) {
-      if (turn == stop_at) tell(event::StopAsked{143, "stop"});
+      if (turn == stop_at) tell(event::StopAsked{143, "stop", INT64_MAX / 4});  // nobody hangs
       if (rng_.below(25) == 0) disturb();
       if (nodes_.size() < 4 && rng_.below(12) == 0) arrive();
       advance();

@@ -26,6 +26,8 @@ Simulation::Simulation(const Scenario& scenario) : scenario_(scenario), rng_(sce
   if (scenario.planted == Planted::mirrored_too_early) held_apart_ = true;
   if (held_apart_ && chance(2)) mirror_every_ = static_cast<std::int64_t>(1 + rng_.below(8));
   calm_from_ = between(10'000, 40'000);
+  parts_ = chance(4);
+  if (parts_) plan_.wait_ns = between(20'000, 200'000);
 }
 
 Tally Simulation::run() {

@@ -47,7 +47,7 @@ struct Scenario {
 // What a run met with.
 struct Tally {
   int faults = 0, starts = 0, generations = 0, checkpoints = 0, steps_applied = 0, doubled = 0, stale = 0;
-  int mirrors = 0, fell_back = 0, unrecorded = 0;
+  int mirrors = 0, fell_back = 0, unrecorded = 0, parted = 0, unmet = 0;
   std::uint64_t events = 0;
 };
 
@@ -81,6 +81,7 @@ class Simulation {
     std::map<std::int64_t, std::set<std::uint32_t>> mirrored;  // by step: whose parts of a mirror came
     std::set<std::uint32_t> gone;  // ranks from which nothing more comes
     bool posted = false, broken = false;
+    std::vector<std::uint32_t> unmet;  // ranks, when it was given up
     std::optional<std::uint32_t> mirroring;  // the parts are under way; what the step asked for comes behind them
   };
   struct Node {
@@ -132,6 +133,7 @@ class Simulation {
   bool work_in_group(Node& node);
   void handle(Node& node, ToNode message);
   void enter(Node& node, const coord::Start& start);
+  void meet(Node& node);
   void post(Node& node, std::uint32_t bits);
   void send_to_peers(Node& node, const Contribution& own);
   void take(Node& node, Contribution contribution);
@@ -150,6 +152,8 @@ class Simulation {
   void disturb();
   void disturb(Node& node);
   void disturb_mesh();
+  void part(Process a, Process b, std::int64_t ns);
+  bool parted(Process a, Process b) const;
   void disturb_coordinator();
   void stop(Node& node, std::int64_t ns);
   Node& any_node();
@@ -180,6 +184,8 @@ class Simulation {
   std::map<Process, Node> nodes_;
   Process last_process_ = 0;
   std::map<std::tuple<std::uint32_t, Process, Process>, std::shared_ptr<SimulatedLine>> mesh_;
+  bool parts_ = false;  // links between nodes stay cut, some for ever: then the run may end with 69, too
+  std::map<std::pair<Process, Process>, std::int64_t> parted_;  // until when
 
   // The coordinator's process.
   std::optional<coord::Coordinator> coordinator_;

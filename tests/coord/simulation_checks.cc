@@ -114,7 +114,7 @@ void Simulation::check_finish(int code) {
     for (const auto& [id, step] : farewell_) {
       if (step > std::max<std::int64_t>(newest, 0)) breach(fmt::format("stopped, and step {} is thrown away", step));
     }
-  } else if (code != 74) {
+  } else if (code != 74 && !(parts_ && code == 69)) {
     breach(fmt::format("ended with {}", code));
   }
   farewell_.clear();

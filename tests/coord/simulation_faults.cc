@@ -79,8 +79,30 @@ void Simulation::stop(Node& node, std::int64_t ns) {
   });
 }
 
+bool Simulation::parted(Process a, Process b) const {
+  const auto found = parted_.find(std::minmax(a, b));
+  return found != parted_.end() && found->second > time_.now();
+}
+
+// They do not hear each other, in whatever group.
+void Simulation::part(Process a, Process b, std::int64_t ns) {
+  if (a == b) return;
+  ++tally_.parted;
+  note(fmt::format("{} and {} are parted for {} ms", a, b, ns / kMs));
+  parted_[std::minmax(a, b)] = time_.now() + ns;
+  for (const auto& [between, line] : mesh_) {
+    const auto& [generation, from, to] = between;
+    if (std::minmax(from, to) == std::minmax(a, b)) line->silence(ns);
+  }
+}
+
 // Between two members of the newest group.
 void Simulation::disturb_mesh() {
+  if (parts_ && chance(2)) {
+    const Process a = any_node().process, b = any_node().process;
+    part(a, b, chance(2) ? between(5'000, 90'000) : 100'000'000 * kMs);
+    return;
+  }
   if (mesh_.empty()) return;
   const auto& [generation, from, to] = mesh_.rbegin()->first;
   const std::int64_t ns = between(100, 5'000);

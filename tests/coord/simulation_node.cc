@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Over 400 lines because it has both threads of one process, whose state they share, and its place in the mesh.
 // A node's process: an I/O side that hears at once, and a training side that takes its time. What it owes the
 // coordinator stands in coord/client.h; what it does in a round, in train/sync.cc.
 #include "simulation.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::int64_t kLastStep = 30, kCheckpointEvery = 7;
 constexpr std::int64_t kSilence = 10'000 * kMs;  // of the coordinator, until it is given up
+constexpr std::int64_t kMeshPatience = 10'000 * kMs;  // with peers that do not come
 
 }  // namespace
 
@@ -123,8 +125,14 @@ void Simulation::work(Node& node) {
 bool Simulation::work_in_group(Node& node) {
   const std::uint32_t generation = node.group->start.generation;
   if (node.group->broken) {
+    const std::vector<std::uint32_t> unmet = node.group->unmet;
     leave_group(node, true);
-    if (node.mailbox.empty()) say(node, Words{paused(node, generation)});
+    if (!node.mailbox.empty()) return true;
+    if (!unmet.empty()) ++tally_.unmet;
+    Paused message = paused(node, generation);
+    message.reason = unmet.empty() ? "a peer is gone" : "did not meet";
+    for (const std::uint32_t rank : unmet) message.unmet.push_back(rank);
+    say(node, Words{message});
     return true;
   }
   if (!node.group->posted) {
@@ -207,7 +215,29 @@ void Simulation::enter(Node& node, const Start& start) {
   for (Contribution& contribution : std::exchange(node.early, {})) {
     if (contribution.generation >= start.generation) take(node, std::move(contribution));
   }
+  meet(node);
   if (node.state->step() == kLastStep) say_done(node);
+}
+
+// Whom it does not hear now, and not until its patience ends, it has not met.
+void Simulation::meet(Node& node) {
+  std::vector<std::uint32_t> away;
+  const auto& members = node.group->start.members;
+  for (std::uint32_t rank = 0; rank < members.size(); ++rank) {
+    if (parted(node.process, members[rank].port)) away.push_back(rank);
+  }
+  if (away.empty()) return;
+  time_.after(kMeshPatience, [this, process = node.process, generation = node.group->start.generation, away] {
+    arrives(process, [this, generation, away](Node& late) {
+      if (!late.group || late.group->start.generation != generation) return;
+      for (const std::uint32_t rank : away) {
+        if (parted(late.process, late.group->start.members[rank].port)) late.group->unmet.push_back(rank);
+      }
+      if (late.group->unmet.empty()) return;
+      late.group->broken = true;
+      stir(late.process);
+    });
+  });
 }
 
 void Simulation::post(Node& node, std::uint32_t bits) {
@@ -392,7 +422,9 @@ void Simulation::process_ends(Process process, bool killed) {
 
 std::shared_ptr<SimulatedLine> Simulation::mesh_line(std::uint32_t generation, Process from, Process to) {
   auto& line = mesh_[{generation, from, to}];
-  if (!line) line = std::make_shared<SimulatedLine>(time_, rng_);
+  if (line) return line;
+  line = std::make_shared<SimulatedLine>(time_, rng_);
+  if (parted(from, to)) line->silence(parted_.at(std::minmax(from, to)) - time_.now());
   return line;
 }
 

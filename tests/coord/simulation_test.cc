@@ -50,17 +50,21 @@ TEST_CASE("simulation: nodes, coordinator, network and disk fail at random, and 
     sum.mirrors += tally.mirrors;
     sum.fell_back += tally.fell_back;
     sum.unrecorded += tally.unrecorded;
+    sum.parted += tally.parted;
+    sum.unmet += tally.unmet;
     sum.events += tally.events;
   }
   MESSAGE(sum.events << " events, " << sum.faults << " faults, " << sum.starts << " starts, " << sum.generations
                      << " generations, " << sum.checkpoints << " checkpoints, " << sum.steps_applied
                      << " steps applied, " << sum.doubled << " doubled, " << sum.stale << " of another generation, "
                      << sum.mirrors << " mirrors, " << sum.fell_back << " gone back to, "
-                     << sum.unrecorded << " generations that found no room");
+                     << sum.unrecorded << " generations that found no room, " << sum.parted << " links cut, "
+                     << sum.unmet << " times a group did not meet");
   CHECK(sum.stale > static_cast<int>(runs / 20));  // what must not count did come
   CHECK(sum.doubled > static_cast<int>(runs));
   CHECK(sum.fell_back > static_cast<int>(runs / 4));
   CHECK(sum.unrecorded > static_cast<int>(runs / 20));
+  CHECK(sum.unmet > static_cast<int>(runs / 10));
 }
 
 TEST_CASE("simulation: one seed is one run") {

@@ -142,7 +142,16 @@ Event event_of(const std::string& line) {
     words.expect("gen");
     const auto generation = words.number<std::uint32_t>();
     words.expect("step");
-    return event::Said{node, Paused{generation, words.number<std::int64_t>()}};
+    Paused paused{generation, words.number<std::int64_t>()};
+    const std::string why = words.next();
+    if (why == "broken") paused.reason = words.rest();
+    if (why == "unmet") paused.reason = "did not meet";
+    while (why == "unmet") {
+      const std::string rank = words.next();
+      if (rank.empty()) break;
+      paused.unmet.push_back(static_cast<std::uint32_t>(std::stoul(rank)));
+    }
+    return event::Said{node, paused};
   }
   if (verb == "state") {
     const StateReason reason = reason_of(words.next());
@@ -175,6 +184,7 @@ Event event_of(const std::string& line) {
     words.expect("step");
     Progress progress;
     progress.step = words.number<std::uint64_t>();
+    if (words.next() == "seconds") progress.train_seconds = words.number<double>();
     return event::Said{node, progress};
   }
   if (verb == "done") {

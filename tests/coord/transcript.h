@@ -3,7 +3,8 @@
 //
 //   arrive NODE [version=V] [protocol=N] [address=A] [via=A] [threads=N]
 //   ready NODE [manifest=M] [parameters=N] [arithmetic=A]
-//   paused NODE gen G step S        state NODE REASON step S        progress NODE step S
+//   paused NODE gen G step S [broken WHY | unmet RANK...]
+//   state NODE REASON step S           progress NODE step S [seconds T]
 //   report NODE JSON                done NODE step S sha X [summary]
 //   refuse NODE CODE TEXT           goodbye NODE CODE TEXT          lost NODE REASON
 //   written REASON step S           write-failed CODE TEXT          child CODE TEXT

@@ -78,7 +78,7 @@ TEST_CASE("coordinator: survivors go on at once, a newcomer joins at a step bord
 progress 1 step 4
 > live step 4
 lost 1 connection reset by peer
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":4}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":4,"shards":[[0,1]]}
 > pause 2 gen 2
 paused 2 gen 2 step 5
 > load 2 gen 2 shards 0 1 2 3
@@ -123,12 +123,12 @@ paused 2 gen 1 step 6
 > pause 3 gen 2
 # between the steps the group breaks: one has applied step 7
 lost 3 closed by peer
-> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"closed by peer","generation":2,"step":0}
+> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"closed by peer","generation":2,"step":0,"shards":[]}
 paused 1 gen 2 step 6
 paused 2 gen 2 step 7
 > send-state 2
 lost 2 killed
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0,"shards":[[2,3]]}
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
 > announce {"event":"group","generation":2,"step":6,"nodes":1,"owner":[0,0,0,0]}
@@ -167,7 +167,7 @@ arrive 3
 updates 3 gen 1 from 4 to 6
 # the group breaks; who has told of a round may have its state
 lost 1 connection reset by peer
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":0}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"connection reset by peer","generation":1,"step":0,"shards":[[0,1]]}
 > pause 2 gen 2
 updates 2 gen 1 from 4 to 9
 > append 4 to 9
@@ -211,7 +211,7 @@ state 1 checkpoint step 8
 > write checkpoint step 8
 # a node is lost while the others mirror step 12: one has it, the other still that of step 9
 lost 1 killed
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":2,"step":0}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":2,"step":0,"shards":[[0,0]]}
 > pause 2 gen 3
 > pause 3 gen 3
 paused 2 gen 3 step 9
@@ -232,7 +232,7 @@ state 2 checkpoint step 16
 > keep
 > write checkpoint step 16
 lost 3 killed
-> announce {"event":"lost","rank":1,"host":"h3","pid":33,"reason":"killed","generation":3,"step":0}
+> announce {"event":"lost","rank":1,"host":"h3","pid":33,"reason":"killed","generation":3,"step":0,"shards":[[2,3]]}
 > pause 2 gen 4
 paused 2 gen 4 step 15
 > load 2 gen 4 shards 0 1 2 3
@@ -250,7 +250,7 @@ at 2
 beat 1
 at 3.1
 > close 2
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"nothing heard for 3.1 s","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"nothing heard for 3.1 s","generation":1,"step":0,"shards":[[2,3]]}
 > pause 1 gen 2
 beat 1
 paused 1 gen 2 step 3
@@ -265,7 +265,7 @@ at 66
 at 67
 at 68
 > close 1
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"nothing heard for 4.0 s","generation":2,"step":0}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"nothing heard for 4.0 s","generation":2,"step":0,"shards":[[0,3]]}
 )");
 }
 
@@ -286,7 +286,7 @@ at 9
 beat 2 7
 at 9.2
 > close 2
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.1 s","generation":2,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"it hangs: its heart beats, its work has stood still for 4.1 s","generation":2,"step":0,"shards":[[2,3]]}
 > load 1 gen 2 shards 0 1 2 3
 loaded 1 gen 2
 > announce {"event":"group","generation":2,"step":1,"nodes":1,"owner":[0,0,0,0]}
@@ -330,7 +330,7 @@ TEST_CASE("coordinator: a member with bad data ends the run, a stranger with bad
 > welcome 3 to run
 goodbye 3 65 bad disk over here
 > close 3
-> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"it left: bad disk over here","generation":1,"step":0}
+> announce {"event":"lost","rank":null,"host":"h3","pid":33,"reason":"it left: bad disk over here","generation":1,"step":0,"shards":[]}
 refuse 2 65 shard-0001.dls: bad digest
 > goodbye 1 65 shard-0001.dls: bad digest
 > close 1
@@ -363,7 +363,7 @@ state 1 final step 9
 > write final step 9
 done 1 step 9 sha abc summary
 lost 2 gone
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0,"shards":[[2,3]]}
 written final step 9
 > announce {"event":"checkpoint","step":9,"checkpoint":"step-9"}
 > announce {"event":"nodes","nodes":[{"rank":0,"host":"h1","pid":11,"shards":2,"busy_seconds":0.0,"wait_seconds":0.0,"communicate_seconds":0.0}]}
@@ -378,7 +378,7 @@ TEST_CASE("coordinator: rank 0 dies before its final state came, and the others 
   story(plan(), kTwoTrain + R"(# rank 0 dies before its final state is here: the others say it again
 done 2 step 9 sha abc
 lost 1 gone
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":1,"step":0}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":1,"step":0,"shards":[[0,1]]}
 > pause 2 gen 2
 paused 2 gen 2 step 9
 > load 2 gen 2 shards 0 1 2 3
@@ -425,7 +425,7 @@ loaded 2 gen 1
 > start 2 gen 1 rank 1 step 20 members 10.0.0.1:7001 10.0.0.2:7002 owner 0011
 # everything of generation 1 comes too late
 lost 2 gone
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"gone","generation":1,"step":0,"shards":[[2,3]]}
 > pause 1 gen 2
 paused 1 gen 1 step 30
 paused 1 gen 2 step 21
@@ -439,20 +439,20 @@ stop 130
 paused 1 gen 2 step 25
 > send-state 1
 lost 1 gone
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":2,"step":40}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"gone","generation":2,"step":40,"shards":[[0,3]]}
 > finish 130 asked to stop
 )");
 }
 
 TEST_CASE("coordinator: who differs in version, data, model or arithmetic is refused with both values") {
   story(plan(), R"~(arrive 1 version=dl_0
-> refuse 1 76 versions differ: the node is 'dl_0' (protocol 6), the coordinator is 'dl 1' (protocol 6)
+> refuse 1 76 versions differ: the node is 'dl_0' (protocol 7), the coordinator is 'dl 1' (protocol 7)
 > close 1
-> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 6), ours is 'dl 1' (protocol 6)"}
+> announce {"event":"refused","host":"h1","pid":11,"reason":"its version is 'dl_0' (protocol 7), ours is 'dl 1' (protocol 7)"}
 arrive 2 protocol=9
-> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 6)
+> refuse 2 76 versions differ: the node is 'dl 1' (protocol 9), the coordinator is 'dl 1' (protocol 7)
 > close 2
-> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 6)"}
+> announce {"event":"refused","host":"h2","pid":22,"reason":"its version is 'dl 1' (protocol 9), ours is 'dl 1' (protocol 7)"}
 arrive 3
 > welcome 3 to run
 ready 3 manifest=x
@@ -519,7 +519,7 @@ state 1 checkpoint step 5
 > keep
 > write checkpoint step 5
 lost 1 killed
-> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":1,"step":0}
+> announce {"event":"lost","rank":0,"host":"h1","pid":11,"reason":"killed","generation":1,"step":0,"shards":[[0,3]]}
 written checkpoint step 5
 > announce {"event":"checkpoint","step":5,"checkpoint":"step-5"}
 arrive 2 address=127.0.0.1 via=127.0.0.1
@@ -534,7 +534,7 @@ loaded 2 gen 2
 > serve 2
 > start 2 gen 2 rank 0 step 5 members 127.0.0.1:7002 owner 0000
 lost 2 killed
-> announce {"event":"lost","rank":0,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0}
+> announce {"event":"lost","rank":0,"host":"h2","pid":22,"reason":"killed","generation":2,"step":0,"shards":[[0,3]]}
 at 1
 at 2
 at 2.1
@@ -657,7 +657,7 @@ TEST_CASE("coordinator: with on-loss wait, the survivors wait until they are as 
   coord::Plan p = plan();
   p.on_loss = coord::OnLoss::wait;
   story(p, kTwoTrain + R"(lost 2 closed by peer
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0,"shards":[[2,3]]}
 > pause 1 gen 2
 paused 1 gen 2 step 3
 arrive 3
@@ -669,7 +669,7 @@ paused 3 gen 2 step -1
 )");
   story(p, kTwoTrain + R"(# nobody comes: what there is is saved, and the run can be taken up again
 lost 2 closed by peer
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0,"shards":[[2,3]]}
 > pause 1 gen 2
 paused 1 gen 2 step 3
 at 59
@@ -683,7 +683,7 @@ TEST_CASE("coordinator: with on-loss stop, the newest state is saved, and the ru
   coord::Plan p = plan();
   p.on_loss = coord::OnLoss::stop;
   story(p, kTwoTrain + R"(lost 2 closed by peer
-> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0}
+> announce {"event":"lost","rank":1,"host":"h2","pid":22,"reason":"closed by peer","generation":1,"step":0,"shards":[[2,3]]}
 > pause 1 gen 2
 paused 1 gen 2 step 3
 > send-state 1

@@ -112,13 +112,19 @@ comes_back() {  # the coordinator is killed; nodes keep the state, which no chec
 }
 fact "a coordinator that is killed and started again finds its nodes with the state: the same bits" comes_back
 
-asked_to_stop() {  # [STOPPED]: while a node is stopped
+asked_to_stop() {  # [stopped | hung]: while a node is stopped, or only its training thread
   local begin code=0 child
   rm -rf asked asked.json  # what is waited for below is said by this run
   in_background=exec coord -o asked --spawn 3 >asked.json 2>asked.log & c=$!
   until_true 20 grep -q first_step asked.json || return 1
   child=$(pgrep -P $c dl-node | head -n 1)
-  [ $# = 0 ] || kill -STOP "$child"
+  case ${1:-} in
+    stopped) kill -STOP "$child" ;;
+    hung)
+      python3 "$source/tests/support/hang.py" "$child" >hung.txt 2>hung.err & local tracer=$!
+      until_true 5 sh -c "grep -q frozen hung.txt || ! kill -0 $tracer"
+      grep -q frozen hung.txt || { echo "  nobody may be traced here: $(cat hung.err)"; kill -9 $c; return 0; } ;;
+  esac
   begin=$(date +%s%N)
   kill -TERM $c
   wait $c || code=$?
@@ -129,6 +135,7 @@ asked_to_stop() {  # [STOPPED]: while a node is stopped
 steps=1000000
 fact "asked to stop: saved, gone with all children, 143 within 5 s" asked_to_stop
 fact "the same while a node is stopped" asked_to_stop stopped
+fact "the same while a node's training thread hangs" asked_to_stop hung
 steps=$((6000 / ${DL_PATIENCE:-1}))
 
 noise() {

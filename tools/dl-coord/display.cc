@@ -117,7 +117,7 @@ void Display::event(const Json& event) {
 void Display::tell(const Json& event) {
   const std::string name = text_of(event, "event");
   if (name == "nodes") nodes_ = event.at("nodes");
-  constexpr std::array kAlarms = {"lost", "refused", "step_refused", "checkpoint_left_out"};
+  constexpr std::array kAlarms = {"lost", "broken", "refused", "step_refused", "checkpoint_left_out"};
   if (!log_.shows(Level::info) && std::ranges::find(kAlarms, name) == kAlarms.end()) return;
   erase();
   if (name == "joined") {
@@ -146,7 +146,16 @@ void Display::tell(const Json& event) {
               speeds.size() > 16 ? " | ..." : "", text_of(event, "shards"), event.at("shards") == 1 ? "" : "s",
               now * 1e3, (now - event.at("gain_seconds").get<double>()) * 1e3);
   } else if (name == "lost") {
-    streams_.alarm(fmt::format("lost {} ({}): {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
+    std::string had;  // what the others have to take over, and from where
+    for (const Json& range : event.at("shards")) {
+      had += fmt::format("{}{}", had.empty() ? " with shards " : ", ", range[0].get<std::uint64_t>());
+      if (range[1] != range[0]) had += fmt::format("-{}", range[1].get<std::uint64_t>());
+    }
+    if (!event.at("rank").is_null()) had += fmt::format(" at step {}", text_of(event, "step"));
+    streams_.alarm(fmt::format("lost {} ({}){}: {}", event.at("rank").is_null() ? "a node" : "rank " + text_of(event, "rank"),
+                      node_of(event), had, text_of(event, "reason")));
+  } else if (name == "broken") {
+    streams_.alarm(fmt::format("generation {} broke: rank {} ({}): {}", text_of(event, "generation"), text_of(event, "rank"),
                       node_of(event), text_of(event, "reason")));
   } else if (name == "step_refused") {
     if (!std::has_single_bit(++refusals_)) return;

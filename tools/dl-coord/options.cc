@@ -173,13 +173,14 @@ cli::Table option_table() {
 }
 
 // What is left at that time is for the open step and the checkpoint.
-std::int64_t deadline(const cli::Given& given) {
-  if (!given.has("deadline")) return 0;
+void read_deadline(const cli::Given& given, Options& o) {
+  if (!given.has("deadline")) return;
   const double seconds = given.seconds("deadline");
   if (seconds < 1) fail(Exit::usage, "--deadline: {} is shorter than 1s", shown(given.text("deadline")));
   constexpr double kShare = 0.1, kLeastLeft = 1, kMostLeft = 10;
   const double left = std::clamp(seconds * kShare, std::min(kLeastLeft, seconds / 2), kMostLeft);
-  return monotonic_ns() + static_cast<std::int64_t>((seconds - left) * 1e9);
+  o.deadline_ns = monotonic_ns() + static_cast<std::int64_t>((seconds - left) * 1e9);
+  o.kept_back_ns = static_cast<std::int64_t>(left * 1e9);
 }
 
 std::vector<std::string> node_words(const cli::Given& given, bool insecure) {
@@ -245,7 +246,7 @@ Options read_options(const cli::Given& given) {
     fail(Exit::usage, "--hung-after: {} is shorter than 1s", shown(given.text("hung-after")));
   }
   o.wait_lock_seconds = given.seconds("wait-lock");
-  o.deadline_ns = deadline(given);
+  read_deadline(given, o);
   read_credentials(given, o);
   o.node_words = node_words(given, o.insecure);
 

@@ -41,6 +41,7 @@ struct Options {
   double hung_after_seconds = 60;
   double wait_lock_seconds = 0;
   std::int64_t deadline_ns = 0;  // monotonic: when to begin to stop; 0: never
+  std::int64_t kept_back_ns = 0;  // of --deadline, for stopping
   bool insecure = false;  // no key, and no certificate
   std::shared_ptr<const net::Certificate> certificate;  // instead of a key; or none
   bool by_key() const { return !insecure && !certificate; }

@@ -4,6 +4,7 @@
 #include "data/sampler.h"
 #include "nn/blocking.h"
 #include "train/compression.h"
+#include "train/state_layout.h"
 
 #ifndef DL_VERSION
 #define DL_VERSION "unknown"
@@ -63,6 +64,7 @@ coord::Plan plan_of(const Options& o, const std::string& run_id, std::uint32_t g
   plan.heartbeat_ms = o.heartbeat_ms;
   plan.on_loss = o.on_loss;
   plan.dead_after_ns = static_cast<std::int64_t>(o.dead_after_seconds * 1e9);
+  plan.held_apart = train::held_apart(o.config);
   plan.hung_after_ns = static_cast<std::int64_t>(o.hung_after_seconds * 1e9);
   return plan;
 }

@@ -101,6 +101,7 @@ Exit train_run(const cli::Given& given, cli::Streams& streams) {
   settings.files = files_of(o);
   settings.state_floats = record.state_floats();
   settings.deadline_ns = o.deadline_ns;
+  settings.kept_back_ns = o.kept_back_ns;
   if (run.begun_before()) resume(run, store, record, settings, streams);
   if (!settings.kept && !o.config.init_sha256.empty()) begin(o, settings);
   begin_ledger(run.ledger(), o, record, settings);
