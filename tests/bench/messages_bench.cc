@@ -2,12 +2,13 @@
 // Messages between two processes of this machine, as modes async, pipeline and tensor send them: what
 // they cost by way and size.
 //
-//   messages-bench [free|pinned]
+//   messages-bench [free|pinned [WAY]]
 //
 // Three ways: TCP under a key (as between hosts), TCP without one, and what nodes of one host find by
 // themselves. For each: the time of a message there and one back, one at a time; and messages a second in
 // one direction, eight under way, with the processor time that both processes spend on one. pinned: each
-// process on a core of its own.
+// process on a core of its own. WAY: only this one, tls, plain or host.
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,8 +133,16 @@ int run(std::string_view way, comm::Transport transport, const net::Guard& guard
 
 int main(int argc, char** argv) {
   const bool pinned = argc > 1 && std::string_view(argv[1]) == "pinned";
-  int failed = run("tcp, TLS", comm::Transport::tcp, {.credentials = test::key_of(1)}, pinned);
-  failed += run("tcp, plain", comm::Transport::tcp, {}, pinned);
-  failed += run("auto, with a key", comm::Transport::automatic, {.credentials = test::key_of(1)}, pinned);
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as in dl-node
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  const std::string_view only = argc > 2 ? argv[2] : "";
+  int failed = 0;
+  if (only.empty() || only == "tls") {
+    failed += run("tcp, TLS", comm::Transport::tcp, {.credentials = test::key_of(1)}, pinned);
+  }
+  if (only.empty() || only == "plain") failed += run("tcp, plain", comm::Transport::tcp, {}, pinned);
+  if (only.empty() || only == "host") {
+    failed += run("auto, with a key", comm::Transport::automatic, {.credentials = test::key_of(1)}, pinned);
+  }
   return failed == 0 ? 0 : 1;
 }
