@@ -13,9 +13,9 @@
 
 namespace dl {
 
-// A descriptor that is written by a thread of its own (made for the first line), from a queue: who has something to say never waits for who
-// reads. Any thread may call. Nothing is lost as long as no more than `most` bytes wait; beyond that the oldest lines
-// are left out, and where they would have been stands what `gap` says of their number.
+// A descriptor that is written by a thread of its own (made for the first line), from a queue: who has something to
+// say never waits for who reads. Any thread may call. Nothing is lost as long as no more than `most` bytes wait;
+// beyond that the oldest lines are left out, and where they would have been stands what `gap` says of their number.
 class Outlet {
  public:
   using Gap = std::function<std::string(std::uint64_t lines)>;
