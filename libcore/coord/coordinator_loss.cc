@@ -87,7 +87,7 @@ void Coordinator::lose_silent_and_hung() {
 void Coordinator::break_standstill() {
   if (phase_ != Phase::running) return;
   for (const NodeId id : members()) {
-    if (now_ - nodes_.at(id).stirred_ns <= hung_ns() << std::min(standstills_, 16U)) return;
+    if (now_ - nodes_.at(id).stirred_ns <= hung_ns() << std::min(standstills_, 10U)) return;
   }
   ++standstills_;
   if (!moved_on_) count_barren();

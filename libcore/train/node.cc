@@ -1,54 +1,30 @@
 // SPDX-License-Identifier: MIT
-// Over 400 lines because it has a handler for each message of one conversation.
 #include "train/node.h"
 
-#include <unistd.h>
-
-#include <array>
-#include <atomic>
-#include <bit>
-#include <csignal>
-#include <deque>
-#include <limits>
 #include <optional>
+#include <string>
+#include <utility>
+#include <variant>
 
 #include "base/clock.h"
 #include "base/workers.h"
 #include "checkpoint/checkpoint.h"
-#include "comm/mesh.h"
-#include "coord/client.h"
 #include "coord/fetch.h"
 #include "linalg/arithmetic.h"
-#include "net/key.h"
 #include "train/cache.h"
 #include "train/calibration.h"
+#include "train/conversation.h"
 #include "train/replica.h"
 #include "train/state_layout.h"
 #include "train/trainer.h"
 #include "train/training_data.h"
 
-#ifndef DL_VERSION
-#define DL_VERSION "unknown"
-#endif
-
 namespace dl::train {
 
 namespace {
 
-constexpr double kFlushSeconds = 4;              // a leaving node's last words
 constexpr std::int64_t kProgressNs = 100'000'000;
 constexpr net::Milliseconds kMeshPatience{10'000};
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
-}
-
-std::shared_ptr<const net::Credentials> credentials_of(const NodeOptions& options) {
-  if (options.insecure) return nullptr;
-  if (options.tls.given()) return net::read_certificate(options.tls, true);
-  return net::read_key(options.key, net::Milliseconds(static_cast<std::int64_t>(options.wait_seconds * 1e3)));
-}
 
 // Everything that follows from the run's configuration.
 struct Work {
@@ -66,38 +42,15 @@ struct Work {
   Replica replica;
 };
 
-// A fetch ended before its file was whole: something else came that has to be done first.
-struct Interrupted {};
-
 class Node {
  public:
-  Node(const NodeOptions& options, const Log& log)
-      : options_(options), log_(log), credentials_(credentials_of(options)) {
-    loop_.start([this](std::exception_ptr thrown) { broke(std::move(thrown)); });
-    mesh_.emplace(loop_, net::Address{"", 0}, options.transport, guard());
-    loop_.call([this] {
-      signals_.emplace(loop_, std::initializer_list<int>{SIGTERM, SIGINT},
-                       [this](int number) { arrived(number); });
-      client_.emplace(loop_, settings());
-    });
-  }
-
-  ~Node() {
-    loop_.call([this] {  // nothing on the I/O thread may ask for the mesh when it goes
-      signals_.reset();
-      client_.reset();
-    });
-    mesh_.reset();
-    loop_.stop();
-  }
-  Node(const Node&) = delete;
-  Node& operator=(const Node&) = delete;
+  Node(const NodeOptions& options, const Log& log) : options_(options), log_(log), talk_(options, log) {}
 
   // Serves one item after the other until one of them ends the node.
   int run() {
     for (;;) {
-      if (signal_ != 0) return leave();
-      const coord::Incoming item = next();
+      if (talk_.signal() != 0) return talk_.leave();
+      const coord::Incoming item = talk_.next();
       const std::optional<int> code =
           std::visit([this](const auto& message) { return handle(message); }, item);
       if (code) return *code;
@@ -105,78 +58,6 @@ class Node {
   }
 
  private:
-  // On the I/O thread. Strangers at the port are worth a line, many of them few.
-  net::Guard guard() {
-    return {credentials_, {}, [this](const std::string& who, const std::string& reason) {
-              if (std::has_single_bit(++strangers_)) {
-                log_.warning("{} is no node of this run: {} ({} such so far)", who, reason, strangers_);
-              }
-            }};
-  }
-
-  coord::ClientSettings settings() {
-    coord::Hello hello;
-    hello.protocol = coord::kProtocol;
-    hello.version = "dl " DL_VERSION;
-    hello.host = host_name();
-    hello.pid = static_cast<std::uint64_t>(::getpid());
-    hello.threads = options_.threads;
-    hello.kernel = linalg::choose(options_.kernel, "defined").kernel_name();
-    hello.mesh_port = mesh_->port();
-    return {.coordinator = options_.coordinator,
-            .credentials = credentials_,
-            .credentials_name = options_.tls.given() ? "the certificate in " + options_.tls.certificate
-                                                     : "the key in " + options_.key,
-            .wait_seconds = options_.wait_seconds,
-            .hello = hello,
-            .progress = &progress_,
-            .on_pause = [this](std::uint32_t generation) {
-              // 0: the conversation is over, and so is every generation.
-              mesh_->abort(generation - 1, generation == 0 ? "the coordinator is gone"
-                                                           : "the group changes");
-            }};
-  }
-
-  // On the I/O thread. A second signal finds the default action again, which ends the process.
-  void arrived(int number) {
-    signal_ = number;
-    client_->mailbox().put(coord::Signal{});  // wakes a waiting training thread
-    loop_.post([this] { signals_.reset(); });
-  }
-
-  // On the I/O thread: one of its callbacks failed, which none should. The training thread ends the node.
-  void broke(std::exception_ptr thrown) try {
-    if (client_) std::rethrow_exception(std::move(thrown));
-  } catch (const std::exception& error) {
-    const std::string reason = fmt::format("this is a bug: on the I/O thread: {}", error.what());
-    mesh_->abort(std::numeric_limits<std::uint32_t>::max(), reason);
-    client_->mailbox().put(coord::CoordinatorLost{Exit::bug, reason});
-  }
-
-  coord::Incoming next() {
-    if (stash_.empty()) return client_->mailbox().take();
-    coord::Incoming item = std::move(stash_.front());
-    stash_.pop_front();
-    return item;
-  }
-
-  int leave() {
-    client_->send(coord::Goodbye{static_cast<std::uint32_t>(128 + signal_),
-                                 fmt::format("left after signal {}", signal_.load())});
-    client_->flush(kFlushSeconds);
-    return 128 + signal_;
-  }
-
-  int refuse(const Error& error) {
-    log_.error("{}", error.what());
-    coord::Refuse last;
-    last.code = static_cast<std::uint32_t>(error.code());
-    last.text = decltype(last.text)::cut(error.what());
-    client_->send(last);
-    client_->flush(kFlushSeconds);
-    return static_cast<int>(error.code());
-  }
-
   // A coordinator that comes back finds the state that this node has.
   std::optional<int> handle(const coord::Welcome& welcome) try {
     if (work_ && run_id_ == welcome.run_id.str() && config_text_ == welcome.config.str()) return ready();
@@ -189,22 +70,22 @@ class Node {
   } catch (const Interrupted&) {
     return std::nullopt;
   } catch (const Error& error) {
-    return refuse(error);
+    return talk_.refuse(error);
   }
 
   std::optional<int> ready() {
-    client_->expect_state(work_->replica.state_size());
+    talk_.client().expect_state(work_->replica.state_size());
     coord::Ready ready;
     ready.manifest_sha256 = work_->config.manifest_sha256;
     ready.parameters = work_->replica.model().parameters().size();
     ready.arithmetic = work_->arithmetic.name();
     ready.speed = multiply_adds_per_second(work_->arithmetic, options_.threads);
-    client_->send(ready);
+    talk_.client().send(ready);
     return std::nullopt;
   }
 
   std::optional<int> handle(const coord::Pause& pause) {
-    client_->send(paused(pause.generation));
+    talk_.client().send(paused(pause.generation));
     return std::nullopt;
   }
 
@@ -222,7 +103,7 @@ class Node {
     work_->replica.load(cursor, state.values);
     return std::nullopt;
   } catch (const Error& error) {
-    return refuse(error);
+    return talk_.refuse(error);
   }
 
   std::optional<int> handle(const coord::Load& load) try {
@@ -233,12 +114,12 @@ class Node {
       work_->data.test();
       work_->data.validation();
     }
-    client_->send(coord::Loaded{load.generation});
+    talk_.client().send(coord::Loaded{load.generation});
     return std::nullopt;
   } catch (const Interrupted&) {
     return std::nullopt;  // the files that came whole are kept
   } catch (const Error& error) {
-    return refuse(error);
+    return talk_.refuse(error);
   }
 
   std::optional<int> handle(const coord::FilePiece&) { return std::nullopt; }  // nobody waits for it
@@ -257,22 +138,22 @@ class Node {
            start.step, replica.has_state() ? static_cast<std::int64_t>(replica.step()) : -1);
     }
     work_->data.hold(group.shards_read());
-    ++progress_;
+    talk_.stir();
     train(group, start);
     return std::nullopt;
   } catch (const comm::RoundAborted& aborted) {
     // The group is broken. The coordinator's Pause says so too, unless only we noticed.
     log_.debug("generation {}: {}", start.generation, aborted.what());
     if (held_apart(work_->config)) work_->replica.fall_back();
-    if (stash_.empty()) {
+    if (!talk_.has_more()) {
       coord::Paused message = paused(start.generation);
       message.reason = decltype(message.reason)::cut(aborted.what());
       for (const std::uint32_t rank : aborted.unmet) message.unmet.push_back(rank);
-      client_->send(message);
+      talk_.client().send(message);
     }
     return std::nullopt;
   } catch (const Error& error) {
-    return refuse(error);
+    return talk_.refuse(error);
   }
 
   std::optional<int> handle(const coord::Signal&) { return std::nullopt; }  // no round is open
@@ -295,11 +176,7 @@ class Node {
     // The coordinator may be lost with what it was told of this state's past, and so with its log.
     if (work_ && work_->config.mode == "async") work_->replica.forget();
     log_.warning("{}: waiting for it, at step {}", lost.reason, paused(0).step);
-    stash_.clear();
-    loop_.call([this] {
-      client_.reset();
-      client_.emplace(loop_, settings());
-    });
+    talk_.begin_again();
     return std::nullopt;
   }
 
@@ -310,20 +187,20 @@ class Node {
     source.fetch = [this](const std::string& name, const std::string& sha256, std::uint64_t most) {
       return fetch(name, sha256, most);
     };
-    source.opened = [this] { ++progress_; };
+    source.opened = [this] { talk_.stir(); };
     return source;
   }
 
   fs::path fetch(const std::string& name, const std::string& sha256, std::uint64_t most) {
     const Cache cache(options_.cache.empty() ? usual_cache() : fs::path(options_.cache));
     if (const auto found = cache.find(sha256, most)) return *found;
-    if (!stash_.empty()) throw Interrupted();
+    if (talk_.has_more()) throw Interrupted();
     const std::int64_t begin = monotonic_ns();
     coord::FetchedFile file(name, sha256, most);
     AtomicFile kept = cache.begin(sha256);
     while (!file.whole()) {
-      for (const coord::Fetch& wish : file.wishes()) client_->send(wish);
-      const coord::FilePiece piece = next_piece();
+      for (const coord::Fetch& wish : file.wishes()) talk_.client().send(wish);
+      const coord::FilePiece piece = talk_.next_piece();
       file.take(piece);
       kept.write(piece.bytes);
     }
@@ -331,19 +208,6 @@ class Node {
     log_.info("{}: fetched from the coordinator in {:.1f} s, kept as {}", name,
               seconds_between(begin, monotonic_ns()), kept.target().string());
     return kept.target();
-  }
-
-  // A Pause waits until the file is whole, the end of the conversation does not.
-  coord::FilePiece next_piece() {
-    for (;;) {
-      coord::Incoming item = client_->mailbox().take();
-      if (auto* piece = std::get_if<coord::FilePiece>(&item)) return std::move(*piece);
-      const bool over = std::holds_alternative<coord::Refuse>(item) ||
-                        std::holds_alternative<coord::Goodbye>(item) ||
-                        std::holds_alternative<coord::CoordinatorLost>(item);
-      stash_.push_back(std::move(item));
-      if (over || signal_ != 0) throw Interrupted();
-    }
   }
 
   coord::Paused paused(std::uint32_t generation) const {
@@ -356,34 +220,19 @@ class Node {
   }
 
   void send_state(coord::StateReason reason) {
-    client_->send_state({.step = work_->replica.step(),
+    talk_.client().send_state({.step = work_->replica.step(),
                          .reason = reason,
                          .cursor = dump_line(work_->replica.cursor().to_json()),
                          .values = work_->replica.state()});
   }
 
-  // Control bits for the next step's record. What cannot wait for the end of the step ends the round.
-  std::uint32_t wanted_bits() {
-    std::uint32_t bits = 0;
-    while (std::optional<coord::Incoming> item = client_->mailbox().try_take()) {
-      if (const auto* asked = std::get_if<coord::Signal>(&*item)) {
-        bits |= asked->bits;
-      } else {
-        stash_.push_back(std::move(*item));
-        throw comm::RoundAborted("the coordinator wants something else");
-      }
-    }
-    if (signal_ != 0) bits |= coord::Signal::kPause | coord::Signal::kCheckpoint;
-    return bits;
-  }
-
   void train(const Group& group, const coord::Start& start) {
     std::int64_t said = 0;
     const Hooks hooks{
-        .wanted_bits = [this] { return wanted_bits(); },
+        .wanted_bits = [this] { return talk_.wanted_bits(); },
         .progress =
             [&, before = newest_](const coord::Progress& message) {
-              ++progress_;
+              talk_.stir();
               newest_ = message;
               newest_.busy_seconds += before.busy_seconds;
               newest_.wait_seconds += before.wait_seconds;
@@ -391,35 +240,35 @@ class Node {
               const std::int64_t now = monotonic_ns();
               if (now - said < kProgressNs) return;
               said = now;
-              client_->send(newest_);
+              talk_.client().send(newest_);
             },
-        .pace = [this](const coord::Pace& pace) { client_->send(pace); },
-        .report = [this](const Json& line) { client_->send(coord::Report{dump_line(line)}); },
+        .pace = [this](const coord::Pace& pace) { talk_.client().send(pace); },
+        .report = [this](const Json& line) { talk_.client().send(coord::Report{dump_line(line)}); },
         .save = [this](coord::StateReason reason) { send_state(reason); },
-        .at_work = [this] { ++progress_; },
+        .at_work = [this] { talk_.stir(); },
         .updates =
             [&](std::uint64_t first, std::uint64_t last, const Bytes& record) {
               const std::string_view text(reinterpret_cast<const char*>(record.data()), record.size());
-              client_->send(coord::Updates{group.generation, first, last, text});
+              talk_.client().send(coord::Updates{group.generation, first, last, text});
             }};
     const auto connect = [&](const comm::SumPlan& plan) {
       comm::MeshGroup members{
           .run_id = run_id_, .generation = group.generation, .rank = group.rank, .members = {}};
       for (const coord::Member& m : start.members) members.members.push_back({m.host.str(), m.port});
-      if (credentials_) credentials_->check();  // rather this line than peers that wait for us
+      talk_.check_credentials();  // rather this line than peers that wait for us
       comm::TcpTuning tuning;
       tuning.collective = comm::parse_collective(work_->config.collective);
-      auto end = mesh_->connect(members, plan, kMeshPatience, tuning);
+      auto end = talk_.mesh().connect(members, plan, kMeshPatience, tuning);
       log_.debug("generation {}: rank {} of {}, {}", group.generation, group.rank, group.size,
                  end->transport());
       return end;
     };
     Trainer trainer(work_->config, work_->replica, work_->data, group, connect, hooks);
     if (trainer.run() == Ending::paused) {
-      client_->send(paused(group.generation));
+      talk_.client().send(paused(group.generation));
       return;
     }
-    if (newest_.step > 0) client_->send(newest_);
+    if (newest_.step > 0) talk_.client().send(newest_);
     coord::Done done;
     done.step = work_->replica.step();
     done.params_sha256 = checkpoint::params_sha256(work_->replica.model().parameters());
@@ -427,23 +276,15 @@ class Node {
       send_state(coord::StateReason::final_state);
       done.summary = dump_line(trainer.summary());
     }
-    client_->send(done);
+    talk_.client().send(done);
   }
 
   const NodeOptions& options_;
   const Log& log_;
-  const std::shared_ptr<const net::Credentials> credentials_;
-  std::uint64_t strangers_ = 0;  // the I/O thread's
-  std::atomic<std::uint64_t> progress_{0};
-  std::atomic<int> signal_{0};
-  std::deque<coord::Incoming> stash_;  // came while training, in order
-  coord::Progress newest_;             // the times are of all groups so far
+  Conversation talk_;
+  coord::Progress newest_;  // the times are of all groups so far
   std::string run_id_, config_text_;
   std::optional<Work> work_;
-  net::Loop loop_;
-  std::optional<comm::Mesh> mesh_;
-  std::optional<net::Signals> signals_;
-  std::optional<coord::Client> client_;
 };
 
 }  // namespace

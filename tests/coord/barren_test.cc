@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Groups that get nowhere though nobody is lost, and checkpoints that are asked for meanwhile.
 // Over 400 lines because each story is told whole.
-#include <doctest/doctest.h>
-
-#include "transcript.h"
+#include "stories.h"
 
 using namespace dl;
 using test::plan;
+using test::story;
+using test::trains;
 
 namespace {
-
-void story(const coord::Plan& plan, const std::string& script) { CHECK(test::play(plan, script) == script); }
-
-// So many nodes train in generation 1.
-std::string trains(const coord::Plan& plan) {
-  std::string script;
-  for (std::uint32_t n = 1; n <= plan.nodes; ++n) script += fmt::format("arrive {0}\nready {0}\npaused {0} gen 1 step -1\n", n);
-  for (std::uint32_t n = 1; n <= plan.nodes; ++n) script += fmt::format("loaded {} gen 1\n", n);
-  return test::play(plan, script);
-}
 
 coord::Plan patient(std::uint32_t nodes) {
   coord::Plan p = plan();

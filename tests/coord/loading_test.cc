@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Stories of the time between a group's agreement and its start, when nodes load and fetch.
-#include <doctest/doctest.h>
-
-#include "transcript.h"
+#include "stories.h"
 
 using namespace dl;
+using test::story;
 
 namespace {
-
-void story(const coord::Plan& plan, const std::string& script) {
-  CHECK(test::play(plan, script) == script);
-}
 
 coord::Plan plan() {
   coord::Plan p = test::plan();

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: MIT
 // A stop has a time limit, whatever a node does; and what counts as hanging.
-#include <doctest/doctest.h>
-
-#include "transcript.h"
+#include "stories.h"
 
 using namespace dl;
 using test::plan;
+using test::story;
+using test::trains;
 
 namespace {
-
-void story(const coord::Plan& plan, const std::string& script) { CHECK(test::play(plan, script) == script); }
 
 coord::Plan patient() {
   coord::Plan p = plan();
   p.dead_after_ns = 10'000'000'000'000;  // whose heart beats is not the question here
   return p;
-}
-
-// Two nodes train in generation 1.
-std::string trains(const coord::Plan& plan) {
-  return test::play(plan, "arrive 1\nready 1\npaused 1 gen 1 step -1\narrive 2\nready 2\npaused 2 gen 1 step -1\n"
-                          "loaded 1 gen 1\nloaded 2 gen 1\n");
 }
 
 }  // namespace
