@@ -18,6 +18,7 @@ for host in a b; do
   ip -n $hub addr add 10.79.$number.1/24 dev to_$host
   ip -n $hub link set to_$host up
   ip -n dl$$$host addr add 10.79.$number.2/24 dev eth0
+  ip -n dl$$$host link set lo up
   ip -n dl$$$host link set eth0 up
   ip -n dl$$$host route add default via 10.79.$number.1
 done
@@ -72,7 +73,7 @@ cat parted.fact needed.fact
 cut_off() {
   local code=0
   forward 1
-  begin cut --steps 3000 --hung-after 2s || return 1
+  begin cut --steps 3000 --hung-after 11s || return 1
   until_true 30 grep -q first_step cut.json || { cat cut.log cut.nodes; return 1; }
   forward 0
   wait $c || code=$?
