@@ -50,6 +50,9 @@ references() {
   done
   file=$(grep -lE '@[A-Z]+@|TODO|FIXME' README.md share/doc/*.md man/*.[1-9])
   [ -z "$file" ] || complain "places that were to be filled in are left in" $file
+  local protocol
+  protocol=$(sed -n 's/.*kProtocol = \([0-9]*\);.*/\1/p' libcore/coord/messages.h)
+  grep -q "version $protocol of the messages" man/dl-protocol.7 || complain "man/dl-protocol.7 is not of version $protocol of the messages"
   # Tests that the design names.
   while read -r fact; do
     grep -rqF "TEST_CASE(\"$fact\"" tests || complain "share/doc/design.md names a test that is not there: $fact"
